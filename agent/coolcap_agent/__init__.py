@@ -1,0 +1,1 @@
+"""Daemons beside the hardware, the controller and the operator's commands."""

@@ -1,0 +1,1 @@
+"""The simulated data centre and the contract it shares with production."""
