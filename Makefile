@@ -1,0 +1,72 @@
+# Needs Python 3.11 or newer, make and a C compiler; each target installs what it needs.
+# Choose an interpreter with `make PYTHON=/path/to/python3.12 …`.
+
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
+  $(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+
+# Stamps: a second run installs nothing until pyproject.toml or constraints.txt change.
+VENV_READY := $(VENV)/.ready-pip
+RUN_READY := $(VENV)/.ready-run
+DEV_READY := $(VENV)/.ready-dev
+DECLARED := pyproject.toml constraints.txt
+
+# What the caller's shell sets must not reach into the environment made here.
+unexport PYTHONPATH PYTHONHOME
+
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench proto clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+setup: $(DEV_READY)  ## Install everything for development into .venv
+
+demo: $(RUN_READY)  ## Run the whole system, simulated, and print what it saved (installs no torch)
+	$(BIN)/coolcap demo $(ARGS)
+
+test: $(DEV_READY)  ## Run the tests; ARGS="-k lease" passes options to pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV_READY)  ## Check format, style, types, import direction and the API's compatibility
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/buf lint proto
+	scripts/check_proto.sh $(BIN)
+
+format: $(DEV_READY)  ## Format the code and apply safe fixes
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(DEV_READY)  ## Measure steps per second and policy latency
+	$(BIN)/coolcap-train bench $(ARGS)
+
+proto: $(DEV_READY)  ## Regenerate the gRPC code from the .proto files
+	scripts/generate_proto.sh $(BIN) proto
+
+clean:  ## Remove the environment and what runs left behind
+	rm -rf .venv build dist out runs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+# Dependency groups need pip 25.1.
+$(VENV_READY):
+	@test -n "$(PYTHON)" || { echo "coolcap needs Python 3.11 or newer, and none of python3, \
+	python3.11 to python3.13 on PATH is; install one or give PYTHON=/path/to/python" >&2; exit 1; }
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+$(RUN_READY): $(VENV_READY) $(DECLARED)
+	@echo "installing coolcap[agent,plant,sim] into $(VENV)"
+	$(PIP) --editable '.[agent,plant,sim]'
+	@touch $@
+
+$(DEV_READY): $(VENV_READY) $(DECLARED)
+	@echo "installing coolcap[all] and the development tools into $(VENV); minutes the first time"
+	$(PIP) --editable '.[all]' --group dev
+	@touch $(RUN_READY) $@
