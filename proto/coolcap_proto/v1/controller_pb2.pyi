@@ -483,9 +483,9 @@ class MeterWindow(_message.Message):
     facility_energy_kwh: _builtins.float
     """Energy of the whole facility, kWh."""
     work_gpu_h: _builtins.float
-    """Useful work, in hours of one uncapped GPU."""
+    """Useful work, in hours of one uncapped GPU at full demand."""
     energy_kwh_per_gpu_h: _builtins.float
-    """Facility energy per unit of work, kWh per hour of one uncapped GPU."""
+    """Facility energy per unit of work, kWh per `work_gpu_h`."""
     water_l: _builtins.float
     """Water used by the cooling plant, L."""
     pue: _builtins.float

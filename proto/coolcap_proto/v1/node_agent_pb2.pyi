@@ -480,6 +480,7 @@ class GpuTelemetry(_message.Message):
     GPU_UTIL_RATIO_FIELD_NUMBER: _builtins.int
     MEM_UTIL_RATIO_FIELD_NUMBER: _builtins.int
     WORK_RATE_RATIO_FIELD_NUMBER: _builtins.int
+    WORK_GPU_H_FIELD_NUMBER: _builtins.int
     WORK_RATE_SOURCE_FIELD_NUMBER: _builtins.int
     LATENCY_RATIO_FIELD_NUMBER: _builtins.int
     WORKLOAD_CLASS_FIELD_NUMBER: _builtins.int
@@ -512,11 +513,13 @@ class GpuTelemetry(_message.Message):
     mem_util_ratio: _builtins.float
     """Share of time with memory traffic, 0 to 1."""
     work_rate_ratio: _builtins.float
-    """Useful work per second relative to the same device uncapped on the same load, >= 0; 1 is
-    uncapped.
+    """Useful work per second relative to the same device uncapped at full demand, >= 0."""
+    work_gpu_h: _builtins.float
+    """Counter of useful work, in hours of the same device uncapped at full demand; monotone since an
+    arbitrary start.
     """
     work_rate_source: Global___WorkRateSource.ValueType
-    """How `work_rate_ratio` was obtained; UNSPECIFIED when absent."""
+    """How `work_rate_ratio` and `work_gpu_h` were obtained; UNSPECIFIED when both are absent."""
     latency_ratio: _builtins.float
     """Observed 99th percentile of latency over its target, >= 0; above 1 the target is missed. Absent
     for work without a latency target.
@@ -546,15 +549,16 @@ class GpuTelemetry(_message.Message):
         gpu_util_ratio: _builtins.float | None = ...,
         mem_util_ratio: _builtins.float | None = ...,
         work_rate_ratio: _builtins.float | None = ...,
+        work_gpu_h: _builtins.float | None = ...,
         work_rate_source: Global___WorkRateSource.ValueType = ...,
         latency_ratio: _builtins.float | None = ...,
         workload_class: Global___WorkloadClass.ValueType = ...,
         clocks_event_reasons: _abc.Iterable[Global___ClocksEventReason.ValueType] | None = ...,
         message: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_energy_kwh", b"_energy_kwh", "_gpu_temp_c", b"_gpu_temp_c", "_gpu_util_ratio", b"_gpu_util_ratio", "_hbm_temp_c", b"_hbm_temp_c", "_latency_ratio", b"_latency_ratio", "_mem_util_ratio", b"_mem_util_ratio", "_power_limit_enforced_w", b"_power_limit_enforced_w", "_power_limit_requested_w", b"_power_limit_requested_w", "_power_w", b"_power_w", "_sm_clock_limit_mhz", b"_sm_clock_limit_mhz", "_sm_clock_mhz", b"_sm_clock_mhz", "_work_rate_ratio", b"_work_rate_ratio", "energy_kwh", b"energy_kwh", "gpu_temp_c", b"gpu_temp_c", "gpu_util_ratio", b"gpu_util_ratio", "hbm_temp_c", b"hbm_temp_c", "latency_ratio", b"latency_ratio", "mem_util_ratio", b"mem_util_ratio", "power_limit_enforced_w", b"power_limit_enforced_w", "power_limit_requested_w", b"power_limit_requested_w", "power_w", b"power_w", "sm_clock_limit_mhz", b"sm_clock_limit_mhz", "sm_clock_mhz", b"sm_clock_mhz", "work_rate_ratio", b"work_rate_ratio"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_energy_kwh", b"_energy_kwh", "_gpu_temp_c", b"_gpu_temp_c", "_gpu_util_ratio", b"_gpu_util_ratio", "_hbm_temp_c", b"_hbm_temp_c", "_latency_ratio", b"_latency_ratio", "_mem_util_ratio", b"_mem_util_ratio", "_power_limit_enforced_w", b"_power_limit_enforced_w", "_power_limit_requested_w", b"_power_limit_requested_w", "_power_w", b"_power_w", "_sm_clock_limit_mhz", b"_sm_clock_limit_mhz", "_sm_clock_mhz", b"_sm_clock_mhz", "_work_gpu_h", b"_work_gpu_h", "_work_rate_ratio", b"_work_rate_ratio", "energy_kwh", b"energy_kwh", "gpu_temp_c", b"gpu_temp_c", "gpu_util_ratio", b"gpu_util_ratio", "hbm_temp_c", b"hbm_temp_c", "latency_ratio", b"latency_ratio", "mem_util_ratio", b"mem_util_ratio", "power_limit_enforced_w", b"power_limit_enforced_w", "power_limit_requested_w", b"power_limit_requested_w", "power_w", b"power_w", "sm_clock_limit_mhz", b"sm_clock_limit_mhz", "sm_clock_mhz", b"sm_clock_mhz", "work_gpu_h", b"work_gpu_h", "work_rate_ratio", b"work_rate_ratio"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_energy_kwh", b"_energy_kwh", "_gpu_temp_c", b"_gpu_temp_c", "_gpu_util_ratio", b"_gpu_util_ratio", "_hbm_temp_c", b"_hbm_temp_c", "_latency_ratio", b"_latency_ratio", "_mem_util_ratio", b"_mem_util_ratio", "_power_limit_enforced_w", b"_power_limit_enforced_w", "_power_limit_requested_w", b"_power_limit_requested_w", "_power_w", b"_power_w", "_sm_clock_limit_mhz", b"_sm_clock_limit_mhz", "_sm_clock_mhz", b"_sm_clock_mhz", "_work_rate_ratio", b"_work_rate_ratio", "clocks_event_reasons", b"clocks_event_reasons", "energy_kwh", b"energy_kwh", "gpu_index", b"gpu_index", "gpu_temp_c", b"gpu_temp_c", "gpu_util_ratio", b"gpu_util_ratio", "gpu_uuid", b"gpu_uuid", "hbm_temp_c", b"hbm_temp_c", "latency_ratio", b"latency_ratio", "mem_util_ratio", b"mem_util_ratio", "message", b"message", "power_limit_enforced_w", b"power_limit_enforced_w", "power_limit_requested_w", b"power_limit_requested_w", "power_w", b"power_w", "sm_clock_limit_mhz", b"sm_clock_limit_mhz", "sm_clock_mhz", b"sm_clock_mhz", "state", b"state", "work_rate_ratio", b"work_rate_ratio", "work_rate_source", b"work_rate_source", "workload_class", b"workload_class"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_energy_kwh", b"_energy_kwh", "_gpu_temp_c", b"_gpu_temp_c", "_gpu_util_ratio", b"_gpu_util_ratio", "_hbm_temp_c", b"_hbm_temp_c", "_latency_ratio", b"_latency_ratio", "_mem_util_ratio", b"_mem_util_ratio", "_power_limit_enforced_w", b"_power_limit_enforced_w", "_power_limit_requested_w", b"_power_limit_requested_w", "_power_w", b"_power_w", "_sm_clock_limit_mhz", b"_sm_clock_limit_mhz", "_sm_clock_mhz", b"_sm_clock_mhz", "_work_gpu_h", b"_work_gpu_h", "_work_rate_ratio", b"_work_rate_ratio", "clocks_event_reasons", b"clocks_event_reasons", "energy_kwh", b"energy_kwh", "gpu_index", b"gpu_index", "gpu_temp_c", b"gpu_temp_c", "gpu_util_ratio", b"gpu_util_ratio", "gpu_uuid", b"gpu_uuid", "hbm_temp_c", b"hbm_temp_c", "latency_ratio", b"latency_ratio", "mem_util_ratio", b"mem_util_ratio", "message", b"message", "power_limit_enforced_w", b"power_limit_enforced_w", "power_limit_requested_w", b"power_limit_requested_w", "power_w", b"power_w", "sm_clock_limit_mhz", b"sm_clock_limit_mhz", "sm_clock_mhz", b"sm_clock_mhz", "state", b"state", "work_gpu_h", b"work_gpu_h", "work_rate_ratio", b"work_rate_ratio", "work_rate_source", b"work_rate_source", "workload_class", b"workload_class"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__energy_kwh: _TypeAlias = _typing.Literal["energy_kwh"]  # noqa: Y015
     _WhichOneofArgType__energy_kwh: _TypeAlias = _typing.Literal["_energy_kwh", b"_energy_kwh"]  # noqa: Y015
@@ -578,6 +582,8 @@ class GpuTelemetry(_message.Message):
     _WhichOneofArgType__sm_clock_limit_mhz: _TypeAlias = _typing.Literal["_sm_clock_limit_mhz", b"_sm_clock_limit_mhz"]  # noqa: Y015
     _WhichOneofReturnType__sm_clock_mhz: _TypeAlias = _typing.Literal["sm_clock_mhz"]  # noqa: Y015
     _WhichOneofArgType__sm_clock_mhz: _TypeAlias = _typing.Literal["_sm_clock_mhz", b"_sm_clock_mhz"]  # noqa: Y015
+    _WhichOneofReturnType__work_gpu_h: _TypeAlias = _typing.Literal["work_gpu_h"]  # noqa: Y015
+    _WhichOneofArgType__work_gpu_h: _TypeAlias = _typing.Literal["_work_gpu_h", b"_work_gpu_h"]  # noqa: Y015
     _WhichOneofReturnType__work_rate_ratio: _TypeAlias = _typing.Literal["work_rate_ratio"]  # noqa: Y015
     _WhichOneofArgType__work_rate_ratio: _TypeAlias = _typing.Literal["_work_rate_ratio", b"_work_rate_ratio"]  # noqa: Y015
     @_typing.overload
@@ -602,6 +608,8 @@ class GpuTelemetry(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__sm_clock_limit_mhz) -> _WhichOneofReturnType__sm_clock_limit_mhz | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__sm_clock_mhz) -> _WhichOneofReturnType__sm_clock_mhz | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__work_gpu_h) -> _WhichOneofReturnType__work_gpu_h | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__work_rate_ratio) -> _WhichOneofReturnType__work_rate_ratio | None: ...
 

@@ -210,7 +210,7 @@ class Lever(_message.Message):
     high: _builtins.float
     """Highest value the agent writes, in `unit`. From the agent's limits file and the device."""
     unit: _builtins.str
-    """Unit of all values of this lever: "c" (°C) or "ratio"."""
+    """Unit of all values of this lever, as in the signal table: "°C" or "1"."""
     slew_per_minute: _builtins.float
     """Fastest change the agent allows in either direction, in `unit` per minute, > 0."""
     commandable: _builtins.bool

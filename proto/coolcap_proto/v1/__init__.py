@@ -1,0 +1,1 @@
+"""Package ``coolcap.v1`` of the API: generated from the ``.proto`` files beside this one."""
