@@ -469,33 +469,40 @@ class MeterWindow(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     COVERAGE_RATIO_FIELD_NUMBER: _builtins.int
     IT_ENERGY_KWH_FIELD_NUMBER: _builtins.int
+    COOLING_ENERGY_KWH_FIELD_NUMBER: _builtins.int
     FACILITY_ENERGY_KWH_FIELD_NUMBER: _builtins.int
+    MAKEUP_WATER_L_FIELD_NUMBER: _builtins.int
+    CARBON_KG_FIELD_NUMBER: _builtins.int
+    COST_USD_FIELD_NUMBER: _builtins.int
     WORK_GPU_H_FIELD_NUMBER: _builtins.int
-    ENERGY_KWH_PER_GPU_H_FIELD_NUMBER: _builtins.int
-    WATER_L_FIELD_NUMBER: _builtins.int
+    ENERGY_PER_WORK_KWH_PER_GPU_H_FIELD_NUMBER: _builtins.int
     PUE_FIELD_NUMBER: _builtins.int
     WUE_L_PER_KWH_FIELD_NUMBER: _builtins.int
     CUE_KG_PER_KWH_FIELD_NUMBER: _builtins.int
     coverage_ratio: _builtins.float
     """Share of the window covered by valid readings, 0 to 1. Sums are over the covered part only."""
     it_energy_kwh: _builtins.float
-    """Energy of the IT equipment, kWh."""
+    """Energy at the input of the IT equipment, kWh."""
+    cooling_energy_kwh: _builtins.float
+    """Energy of fans, compressors and pumps outside the IT equipment, kWh."""
     facility_energy_kwh: _builtins.float
-    """Energy of the whole facility, kWh."""
+    """Energy at the facility's meter, kWh."""
+    makeup_water_l: _builtins.float
+    """Make-up water, L."""
+    carbon_kg: _builtins.float
+    """Emissions of the grid for the facility's energy, kg of CO2 equivalent."""
+    cost_usd: _builtins.float
+    """Price of the facility's energy, US dollars."""
     work_gpu_h: _builtins.float
     """Useful work, in hours of one uncapped GPU at full demand."""
-    energy_kwh_per_gpu_h: _builtins.float
+    energy_per_work_kwh_per_gpu_h: _builtins.float
     """Facility energy per unit of work, kWh per `work_gpu_h`."""
-    water_l: _builtins.float
-    """Water used by the cooling plant, L."""
     pue: _builtins.float
-    """Power usage effectiveness, ISO/IEC 30134-2, over this window."""
+    """Power usage effectiveness (ISO/IEC 30134-2): facility over IT energy."""
     wue_l_per_kwh: _builtins.float
-    """Water usage effectiveness, ISO/IEC 30134-9, L per kWh of IT energy, over this window."""
+    """Water usage effectiveness (ISO/IEC 30134-9), L per kWh of IT energy."""
     cue_kg_per_kwh: _builtins.float
-    """Carbon usage effectiveness, ISO/IEC 30134-8, kg CO2 equivalent per kWh of IT energy, over this
-    window.
-    """
+    """Carbon usage effectiveness (ISO/IEC 30134-8), kg of CO2 equivalent per kWh of IT energy."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Begin of the window, inclusive, site time."""
@@ -511,46 +518,61 @@ class MeterWindow(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         coverage_ratio: _builtins.float = ...,
         it_energy_kwh: _builtins.float | None = ...,
+        cooling_energy_kwh: _builtins.float | None = ...,
         facility_energy_kwh: _builtins.float | None = ...,
+        makeup_water_l: _builtins.float | None = ...,
+        carbon_kg: _builtins.float | None = ...,
+        cost_usd: _builtins.float | None = ...,
         work_gpu_h: _builtins.float | None = ...,
-        energy_kwh_per_gpu_h: _builtins.float | None = ...,
-        water_l: _builtins.float | None = ...,
+        energy_per_work_kwh_per_gpu_h: _builtins.float | None = ...,
         pue: _builtins.float | None = ...,
         wue_l_per_kwh: _builtins.float | None = ...,
         cue_kg_per_kwh: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cue_kg_per_kwh", b"_cue_kg_per_kwh", "_energy_kwh_per_gpu_h", b"_energy_kwh_per_gpu_h", "_facility_energy_kwh", b"_facility_energy_kwh", "_it_energy_kwh", b"_it_energy_kwh", "_pue", b"_pue", "_water_l", b"_water_l", "_work_gpu_h", b"_work_gpu_h", "_wue_l_per_kwh", b"_wue_l_per_kwh", "cue_kg_per_kwh", b"cue_kg_per_kwh", "end_time", b"end_time", "energy_kwh_per_gpu_h", b"energy_kwh_per_gpu_h", "facility_energy_kwh", b"facility_energy_kwh", "it_energy_kwh", b"it_energy_kwh", "pue", b"pue", "start_time", b"start_time", "water_l", b"water_l", "work_gpu_h", b"work_gpu_h", "wue_l_per_kwh", b"wue_l_per_kwh"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_carbon_kg", b"_carbon_kg", "_cooling_energy_kwh", b"_cooling_energy_kwh", "_cost_usd", b"_cost_usd", "_cue_kg_per_kwh", b"_cue_kg_per_kwh", "_energy_per_work_kwh_per_gpu_h", b"_energy_per_work_kwh_per_gpu_h", "_facility_energy_kwh", b"_facility_energy_kwh", "_it_energy_kwh", b"_it_energy_kwh", "_makeup_water_l", b"_makeup_water_l", "_pue", b"_pue", "_work_gpu_h", b"_work_gpu_h", "_wue_l_per_kwh", b"_wue_l_per_kwh", "carbon_kg", b"carbon_kg", "cooling_energy_kwh", b"cooling_energy_kwh", "cost_usd", b"cost_usd", "cue_kg_per_kwh", b"cue_kg_per_kwh", "end_time", b"end_time", "energy_per_work_kwh_per_gpu_h", b"energy_per_work_kwh_per_gpu_h", "facility_energy_kwh", b"facility_energy_kwh", "it_energy_kwh", b"it_energy_kwh", "makeup_water_l", b"makeup_water_l", "pue", b"pue", "start_time", b"start_time", "work_gpu_h", b"work_gpu_h", "wue_l_per_kwh", b"wue_l_per_kwh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cue_kg_per_kwh", b"_cue_kg_per_kwh", "_energy_kwh_per_gpu_h", b"_energy_kwh_per_gpu_h", "_facility_energy_kwh", b"_facility_energy_kwh", "_it_energy_kwh", b"_it_energy_kwh", "_pue", b"_pue", "_water_l", b"_water_l", "_work_gpu_h", b"_work_gpu_h", "_wue_l_per_kwh", b"_wue_l_per_kwh", "coverage_ratio", b"coverage_ratio", "cue_kg_per_kwh", b"cue_kg_per_kwh", "end_time", b"end_time", "energy_kwh_per_gpu_h", b"energy_kwh_per_gpu_h", "facility_energy_kwh", b"facility_energy_kwh", "it_energy_kwh", b"it_energy_kwh", "pue", b"pue", "start_time", b"start_time", "water_l", b"water_l", "work_gpu_h", b"work_gpu_h", "wue_l_per_kwh", b"wue_l_per_kwh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_carbon_kg", b"_carbon_kg", "_cooling_energy_kwh", b"_cooling_energy_kwh", "_cost_usd", b"_cost_usd", "_cue_kg_per_kwh", b"_cue_kg_per_kwh", "_energy_per_work_kwh_per_gpu_h", b"_energy_per_work_kwh_per_gpu_h", "_facility_energy_kwh", b"_facility_energy_kwh", "_it_energy_kwh", b"_it_energy_kwh", "_makeup_water_l", b"_makeup_water_l", "_pue", b"_pue", "_work_gpu_h", b"_work_gpu_h", "_wue_l_per_kwh", b"_wue_l_per_kwh", "carbon_kg", b"carbon_kg", "cooling_energy_kwh", b"cooling_energy_kwh", "cost_usd", b"cost_usd", "coverage_ratio", b"coverage_ratio", "cue_kg_per_kwh", b"cue_kg_per_kwh", "end_time", b"end_time", "energy_per_work_kwh_per_gpu_h", b"energy_per_work_kwh_per_gpu_h", "facility_energy_kwh", b"facility_energy_kwh", "it_energy_kwh", b"it_energy_kwh", "makeup_water_l", b"makeup_water_l", "pue", b"pue", "start_time", b"start_time", "work_gpu_h", b"work_gpu_h", "wue_l_per_kwh", b"wue_l_per_kwh"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__carbon_kg: _TypeAlias = _typing.Literal["carbon_kg"]  # noqa: Y015
+    _WhichOneofArgType__carbon_kg: _TypeAlias = _typing.Literal["_carbon_kg", b"_carbon_kg"]  # noqa: Y015
+    _WhichOneofReturnType__cooling_energy_kwh: _TypeAlias = _typing.Literal["cooling_energy_kwh"]  # noqa: Y015
+    _WhichOneofArgType__cooling_energy_kwh: _TypeAlias = _typing.Literal["_cooling_energy_kwh", b"_cooling_energy_kwh"]  # noqa: Y015
+    _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
     _WhichOneofReturnType__cue_kg_per_kwh: _TypeAlias = _typing.Literal["cue_kg_per_kwh"]  # noqa: Y015
     _WhichOneofArgType__cue_kg_per_kwh: _TypeAlias = _typing.Literal["_cue_kg_per_kwh", b"_cue_kg_per_kwh"]  # noqa: Y015
-    _WhichOneofReturnType__energy_kwh_per_gpu_h: _TypeAlias = _typing.Literal["energy_kwh_per_gpu_h"]  # noqa: Y015
-    _WhichOneofArgType__energy_kwh_per_gpu_h: _TypeAlias = _typing.Literal["_energy_kwh_per_gpu_h", b"_energy_kwh_per_gpu_h"]  # noqa: Y015
+    _WhichOneofReturnType__energy_per_work_kwh_per_gpu_h: _TypeAlias = _typing.Literal["energy_per_work_kwh_per_gpu_h"]  # noqa: Y015
+    _WhichOneofArgType__energy_per_work_kwh_per_gpu_h: _TypeAlias = _typing.Literal["_energy_per_work_kwh_per_gpu_h", b"_energy_per_work_kwh_per_gpu_h"]  # noqa: Y015
     _WhichOneofReturnType__facility_energy_kwh: _TypeAlias = _typing.Literal["facility_energy_kwh"]  # noqa: Y015
     _WhichOneofArgType__facility_energy_kwh: _TypeAlias = _typing.Literal["_facility_energy_kwh", b"_facility_energy_kwh"]  # noqa: Y015
     _WhichOneofReturnType__it_energy_kwh: _TypeAlias = _typing.Literal["it_energy_kwh"]  # noqa: Y015
     _WhichOneofArgType__it_energy_kwh: _TypeAlias = _typing.Literal["_it_energy_kwh", b"_it_energy_kwh"]  # noqa: Y015
+    _WhichOneofReturnType__makeup_water_l: _TypeAlias = _typing.Literal["makeup_water_l"]  # noqa: Y015
+    _WhichOneofArgType__makeup_water_l: _TypeAlias = _typing.Literal["_makeup_water_l", b"_makeup_water_l"]  # noqa: Y015
     _WhichOneofReturnType__pue: _TypeAlias = _typing.Literal["pue"]  # noqa: Y015
     _WhichOneofArgType__pue: _TypeAlias = _typing.Literal["_pue", b"_pue"]  # noqa: Y015
-    _WhichOneofReturnType__water_l: _TypeAlias = _typing.Literal["water_l"]  # noqa: Y015
-    _WhichOneofArgType__water_l: _TypeAlias = _typing.Literal["_water_l", b"_water_l"]  # noqa: Y015
     _WhichOneofReturnType__work_gpu_h: _TypeAlias = _typing.Literal["work_gpu_h"]  # noqa: Y015
     _WhichOneofArgType__work_gpu_h: _TypeAlias = _typing.Literal["_work_gpu_h", b"_work_gpu_h"]  # noqa: Y015
     _WhichOneofReturnType__wue_l_per_kwh: _TypeAlias = _typing.Literal["wue_l_per_kwh"]  # noqa: Y015
     _WhichOneofArgType__wue_l_per_kwh: _TypeAlias = _typing.Literal["_wue_l_per_kwh", b"_wue_l_per_kwh"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__carbon_kg) -> _WhichOneofReturnType__carbon_kg | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cooling_energy_kwh) -> _WhichOneofReturnType__cooling_energy_kwh | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_usd) -> _WhichOneofReturnType__cost_usd | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cue_kg_per_kwh) -> _WhichOneofReturnType__cue_kg_per_kwh | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__energy_kwh_per_gpu_h) -> _WhichOneofReturnType__energy_kwh_per_gpu_h | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__energy_per_work_kwh_per_gpu_h) -> _WhichOneofReturnType__energy_per_work_kwh_per_gpu_h | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__facility_energy_kwh) -> _WhichOneofReturnType__facility_energy_kwh | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__it_energy_kwh) -> _WhichOneofReturnType__it_energy_kwh | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__pue) -> _WhichOneofReturnType__pue | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__makeup_water_l) -> _WhichOneofReturnType__makeup_water_l | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__water_l) -> _WhichOneofReturnType__water_l | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pue) -> _WhichOneofReturnType__pue | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__work_gpu_h) -> _WhichOneofReturnType__work_gpu_h | None: ...
     @_typing.overload
