@@ -1,0 +1,1 @@
+"""Drivers: one file per kind of hardware behind two protocols. Start with ``base.py``."""

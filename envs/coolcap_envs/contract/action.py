@@ -1,0 +1,83 @@
+"""Actions: bounded corrections of the feedback rule's setpoints, and their only decoder.
+
+An action lies in [-1, 1]; +1 raises a lever by ``RESIDUAL_RATIO`` of its allowed range above the
+rule's value, 0 is the rule itself. N is the number of groups, leading batch axes are ``...``.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from coolcap_envs.contract.levers import GROUP_LEVERS, PLANT_LEVERS
+from coolcap_envs.contract.setpoints import Setpoints
+from coolcap_envs.contract.telemetry import FloatArray
+from coolcap_envs.safety.limits import Limits
+
+RESIDUAL_RATIO: Final = 0.3
+"""Share of a lever's range a policy may deviate from the rule, either way.
+
+A bound of 0.3 kept a residual policy safe under strong plant mismatch while it could still gain
+all of the reachable saving; see docs/explanation/policy.md.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What a policy asks, each in [-1, 1].
+
+    Attributes:
+        groups: Shape ``[..., N, len(GROUP_LEVERS)]``.
+        plant: Shape ``[..., len(PLANT_LEVERS)]``.
+    """
+
+    groups: FloatArray
+    plant: FloatArray
+
+    @classmethod
+    def neutral(cls, *shape: int) -> "Action":
+        """Return the action that keeps the rule; ``shape`` is the batch shape followed by N."""
+        return cls(
+            groups=np.zeros((*shape, len(GROUP_LEVERS))),
+            plant=np.zeros((*shape[:-1], len(PLANT_LEVERS))),
+        )
+
+
+def decode(action: Action, baseline: Setpoints, limits: Limits) -> Setpoints:
+    """Turn an action into setpoints around those of the rule.
+
+    Out-of-range components count as -1 or 1. A lever the rule does not command (NaN) stays
+    uncommanded. Non-finite components are passed on as NaN, for the shield to refuse.
+    """
+    span_w = limits.power_cap_max_w - limits.power_cap_min_w
+    groups = np.clip(action.groups, -1.0, 1.0) * RESIDUAL_RATIO
+    cap = np.clip(
+        baseline.power_cap_w + groups[..., 0] * span_w,
+        limits.power_cap_min_w,
+        limits.power_cap_max_w,
+    )
+    clock = baseline.sm_clock_max_mhz * (1.0 + groups[..., 1])
+    step = np.clip(action.plant, -1.0, 1.0) * RESIDUAL_RATIO
+    plant = np.clip(
+        baseline.plant + step * (limits.lever_high - limits.lever_low),
+        limits.lever_low,
+        limits.lever_high,
+    )
+    return Setpoints(power_cap_w=cap, sm_clock_max_mhz=clock, plant=plant)
+
+
+def encode(setpoints: Setpoints, baseline: Setpoints, limits: Limits) -> Action:
+    """Return the action that :func:`decode` turns into ``setpoints``, clipped to [-1, 1].
+
+    Levers that are not commanded give 0.
+    """
+    span_w = limits.power_cap_max_w - limits.power_cap_min_w
+    cap = (setpoints.power_cap_w - baseline.power_cap_w) / (RESIDUAL_RATIO * span_w)
+    clock = (setpoints.sm_clock_max_mhz / baseline.sm_clock_max_mhz - 1.0) / RESIDUAL_RATIO
+    span = limits.lever_high - limits.lever_low
+    plant = (setpoints.plant - baseline.plant) / (RESIDUAL_RATIO * span)
+    groups = np.stack([cap, clock], axis=-1)
+    return Action(
+        groups=np.clip(np.nan_to_num(groups, nan=0.0), -1.0, 1.0),
+        plant=np.clip(np.nan_to_num(plant, nan=0.0), -1.0, 1.0),
+    )
