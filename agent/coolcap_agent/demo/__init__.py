@@ -1,0 +1,1 @@
+"""The demonstration: the whole system in real processes around a simulated hall. See ``run.py``."""
