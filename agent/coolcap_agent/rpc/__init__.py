@@ -1,0 +1,1 @@
+"""gRPC as coolcap uses it: TLS on both sides, roles, options that avoid its traps, health."""
