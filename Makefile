@@ -15,6 +15,8 @@ DECLARED := pyproject.toml constraints.txt
 
 # What the caller's shell sets must not reach into the environment made here.
 unexport PYTHONPATH PYTHONHOME
+# Pyright comes from the environment; it shall not look for a newer one.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -35,7 +37,7 @@ lint: $(DEV_READY)  ## Check format, style, types, import direction and the API'
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/buf lint proto
 	scripts/check_proto.sh $(BIN)
