@@ -1,0 +1,90 @@
+"""What one controller made of the simulated day, and the table that compares them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from coolcap_envs.contract.meters import Totals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One row of the comparison.
+
+    Attributes:
+        name: Controller, baselines by their published names, e.g. ``C0+B3``.
+        meaning: The same in plain words.
+        totals: Energy, water, carbon and work of the day.
+        violation_min: Minutes any limit (inlet, GPU, budget, latency) was exceeded, by limit.
+    """
+
+    name: str
+    meaning: str
+    totals: Totals
+    violation_min: dict[str, float]
+
+    def saving_ratio(self, over: "Result") -> float:
+        """Return how much less energy per work this took than ``over``, as a ratio."""
+        mine = self.totals.energy_per_work_kwh_per_gpu_h
+        return 1.0 - mine / over.totals.energy_per_work_kwh_per_gpu_h
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the row for ``summary.json``."""
+        t = self.totals
+        return {
+            "name": self.name,
+            "meaning": self.meaning,
+            "facility_energy_kwh": t.facility_energy_kwh,
+            "it_energy_kwh": t.it_energy_kwh,
+            "cooling_energy_kwh": t.cooling_energy_kwh,
+            "work_gpu_h": t.work_gpu_h,
+            "energy_per_work_kwh_per_gpu_h": t.energy_per_work_kwh_per_gpu_h,
+            "pue": t.pue,
+            "wue_l_per_kwh": t.wue_l_per_kwh,
+            "cue_kg_per_kwh": t.cue_kg_per_kwh,
+            "cost_usd": t.cost_usd,
+            "carbon_kg": t.carbon_kg,
+            "makeup_water_l": t.makeup_water_l,
+            "elapsed_s": t.elapsed_s,
+            "coverage_ratio": t.coverage_ratio,
+            "violation_min": self.violation_min,
+        }
+
+
+HEADER = (
+    "controller",
+    "kWh per GPU·h",
+    "vs reference",
+    "facility kWh",
+    "work GPU·h",
+    "PUE",
+    "WUE L/kWh",
+    "violations min",
+)
+
+
+def cells(result: Result, reference: Result) -> tuple[str, ...]:
+    """Return one row as texts, in the order of ``HEADER``."""
+    t = result.totals
+    saving = result.saving_ratio(reference)
+    return (
+        result.name,
+        f"{t.energy_per_work_kwh_per_gpu_h:.4f}",
+        "reference" if result is reference else f"{-100.0 * saving:+.1f} %",
+        f"{t.facility_energy_kwh:.1f}",
+        f"{t.work_gpu_h:.1f}",
+        f"{t.pue:.3f}",
+        f"{t.wue_l_per_kwh:.2f}",
+        f"{sum(result.violation_min.values()):.1f}",
+    )
+
+
+def comparison(results: Sequence[Result], reference: Result, *, title: str) -> Table:
+    """Return the table for a terminal."""
+    table = Table(title=title, title_justify="left")
+    for column in HEADER:
+        table.add_column(column, justify="left" if column == "controller" else "right")
+    for result in results:
+        table.add_row(*cells(result, reference))
+    return table
