@@ -1,0 +1,126 @@
+"""One substep of the hall's air: CRAH fans and coils, cold and hot aisle."""
+
+from coolcap_envs.physics import rack
+from coolcap_envs.physics.constants import (
+    AIR_SPECIFIC_HEAT_J_PER_KG_K,
+    WATER_SPECIFIC_HEAT_J_PER_KG_K,
+)
+from coolcap_envs.physics.crah import (
+    conductance_ratio,
+    counterflow_effectiveness,
+    equal_percentage_flow_ratio,
+    fan_power_w,
+)
+from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.local_loop import integral_step, slewed
+from coolcap_envs.physics.records import SUBSTEP_S, Record
+
+
+@law
+def move_fans(p: Record, q: Record, i: Record) -> tuple[float, float]:
+    """Let the fans follow their set point; return supply air, kg/s, and fan power, W.
+
+    Units that are out neither move air nor draw power; their dampers are shut.
+    """
+    p.crah_fan_ratio = slewed(
+        value=p.crah_fan_ratio,
+        wanted=i.air_flow_setpoint_ratio,
+        step_max=SUBSTEP_S / q.crah_fan_ramp_s,
+    )
+    supply_kg_per_s = q.crah_air_flow_design_kg_per_s * p.crah_fan_ratio * i.crah_available_ratio
+    power_w = i.crah_available_ratio * fan_power_w(
+        speed_ratio=p.crah_fan_ratio,
+        design_power_w=q.crah_fan_power_design_w,
+        exponent=q.crah_fan_exponent,
+    )
+    return supply_kg_per_s, power_w
+
+
+@law
+def move_valves(p: Record, q: Record, i: Record) -> float:
+    """Let the coil valves follow the supply-air set point; return chilled-water flow, kg/s."""
+    error_k = p.supply_air_temp_c - i.supply_air_setpoint_c
+    p.valve_ratio = integral_step(
+        value=p.valve_ratio,
+        error_k=error_k,
+        error_before_k=p.supply_air_error_k,
+        gain_per_k=q.crah_loop_gain_per_k,
+        integral_time_s=q.crah_loop_integral_time_s,
+        dt_s=SUBSTEP_S,
+        step_max=SUBSTEP_S / q.crah_valve_stroke_s,
+        low=0.0,
+    )
+    p.supply_air_error_k = error_k
+    opened = equal_percentage_flow_ratio(
+        valve_ratio=p.valve_ratio, rangeability=q.crah_valve_rangeability
+    )
+    return float(
+        q.crah_water_flow_design_kg_per_s * opened * i.crah_available_ratio * i.pump_available_ratio
+    )
+
+
+@law
+def exchange(
+    p: Record,
+    q: Record,
+    i: Record,
+    supply_kg_per_s: float,
+    water_kg_per_s: float,
+    water_temp_c: float,
+    fan_w: float,
+    heat_w: float,
+) -> float:
+    """Advance both aisles under ``heat_w``; return the heat the coils take, W.
+
+    Args:
+        p: State of the plant.
+        q: Parameters of the plant.
+        i: Inputs of the plant.
+        supply_kg_per_s: Air through the CRAH.
+        water_kg_per_s: Water through the coils.
+        water_temp_c: Temperature of that water as it enters.
+        fan_w: CRAH fan power; it warms the supply air.
+        heat_w: Heat given to the air of the hall.
+    """
+    air_w_per_k = supply_kg_per_s * AIR_SPECIFIC_HEAT_J_PER_KG_K
+    coil_w_per_k = 0.0
+    slope = 1.0
+    offset_c = 0.0
+    if air_w_per_k > 0.0:
+        if water_kg_per_s > 0.0:
+            water_w_per_k = water_kg_per_s * WATER_SPECIFIC_HEAT_J_PER_KG_K
+            per_unit = 1.0 / i.crah_available_ratio
+            conductance_w_per_k = (
+                q.crah_conductance_design_w_per_k
+                * i.crah_available_ratio
+                * conductance_ratio(
+                    air_flow_ratio=p.crah_fan_ratio,
+                    water_flow_ratio=per_unit * water_kg_per_s / q.crah_water_flow_design_kg_per_s,
+                )
+            )
+            coil_w_per_k = counterflow_effectiveness(
+                conductance_w_per_k=conductance_w_per_k, c_one=air_w_per_k, c_two=water_w_per_k
+            ) * min(air_w_per_k, water_w_per_k)
+        slope = 1.0 - coil_w_per_k / air_w_per_k
+        offset_c = (coil_w_per_k * water_temp_c + fan_w) / air_w_per_k
+    p.cold_temp_c, p.hot_temp_c = rack.hall_temps_next_c(
+        cold_temp_c=p.cold_temp_c,
+        hot_temp_c=p.hot_temp_c,
+        cold_capacity_w_per_k=q.hall_cold_aisle_capacity_j_per_k / SUBSTEP_S,
+        hot_capacity_w_per_k=q.hall_hot_aisle_capacity_j_per_k / SUBSTEP_S,
+        supply_w_per_k=air_w_per_k,
+        heat_w=heat_w,
+        supply_slope=slope,
+        supply_offset_c=offset_c,
+    )
+    p.supply_air_temp_c = slope * p.hot_temp_c + offset_c
+    return float(coil_w_per_k * (p.hot_temp_c - water_temp_c))
+
+
+@law
+def stored_heat_j(p: Record, q: Record) -> float:
+    """Return the heat of both aisles above 0 °C."""
+    return float(
+        q.hall_cold_aisle_capacity_j_per_k * p.cold_temp_c
+        + q.hall_hot_aisle_capacity_j_per_k * p.hot_temp_c
+    )

@@ -1,0 +1,85 @@
+"""A batch of plants: state, parameters and inputs as arrays with a leading batch axis."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coolcap_envs.physics.records import (
+    CLASS_DTYPE,
+    GROUP_INPUT_DTYPE,
+    GROUP_PARAMETER_DTYPE,
+    GROUP_STATE_DTYPE,
+    HOURLY_CHANNELS,
+    PIPE_CELLS,
+    PLANT_INPUT_DTYPE,
+    PLANT_PARAMETER_DTYPE,
+    PLANT_STATE_DTYPE,
+    Records,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """B plants of N control groups each.
+
+    Attributes:
+        plant: ``PLANT_STATE_DTYPE``, shape ``[B]``.
+        pipes_c: Temperatures of the cells of the chilled-water pipes, shape ``[B, PIPE_CELLS]``.
+        groups: ``GROUP_STATE_DTYPE``, shape ``[B, N]``.
+        parameters: ``PLANT_PARAMETER_DTYPE``, shape ``[B]``.
+        group_parameters: ``GROUP_PARAMETER_DTYPE``, shape ``[B, N]``.
+        classes: ``CLASS_DTYPE``, shape ``[B, classes of all GPU models]``.
+        inputs: ``PLANT_INPUT_DTYPE``, shape ``[B]``.
+        group_inputs: ``GROUP_INPUT_DTYPE``, shape ``[B, N]``.
+        hourly: Series from outside, shape ``[series, hours, len(HOURLY_CHANNELS)]``.
+        series: Which of them each plant follows, shape ``[B]``.
+    """
+
+    plant: Records
+    pipes_c: NDArray[np.float64]
+    groups: Records
+    parameters: Records
+    group_parameters: Records
+    classes: Records
+    inputs: Records
+    group_inputs: Records
+    hourly: NDArray[np.float64]
+    series: NDArray[np.int64]
+
+    @classmethod
+    def zeros(
+        cls, *, plants: int, groups: int, classes: int, hourly: NDArray[np.float64]
+    ) -> "Batch":
+        """Return a batch whose state and parameters are still to be set."""
+        if hourly.ndim != 3 or hourly.shape[2] != len(HOURLY_CHANNELS):
+            raise ValueError(
+                f"hourly has shape {hourly.shape}; [series, hours, {len(HOURLY_CHANNELS)}] is "
+                f"needed, columns {', '.join(HOURLY_CHANNELS)}"
+            )
+        return cls(
+            plant=np.zeros(plants, PLANT_STATE_DTYPE),
+            pipes_c=np.zeros((plants, PIPE_CELLS)),
+            groups=np.zeros((plants, groups), GROUP_STATE_DTYPE),
+            parameters=np.zeros(plants, PLANT_PARAMETER_DTYPE),
+            group_parameters=np.zeros((plants, groups), GROUP_PARAMETER_DTYPE),
+            classes=np.zeros((plants, classes), CLASS_DTYPE),
+            inputs=np.zeros(plants, PLANT_INPUT_DTYPE),
+            group_inputs=np.zeros((plants, groups), GROUP_INPUT_DTYPE),
+            hourly=np.ascontiguousarray(hourly, dtype=np.float64),
+            series=np.zeros(plants, np.int64),
+        )
+
+    def copy_row(self, target: int, other: "Batch", source: int) -> None:
+        """Make plant ``target`` a copy of plant ``source`` of ``other``, parameters included."""
+        if self.hourly is not other.hourly and not np.array_equal(self.hourly, other.hourly):
+            raise ValueError("plants that follow different weather or prices cannot be copied")
+        self.plant[target] = other.plant[source]
+        self.pipes_c[target] = other.pipes_c[source]
+        self.groups[target] = other.groups[source]
+        self.parameters[target] = other.parameters[source]
+        self.group_parameters[target] = other.group_parameters[source]
+        self.classes[target] = other.classes[source]
+        self.inputs[target] = other.inputs[source]
+        self.group_inputs[target] = other.group_inputs[source]
+        self.series[target] = other.series[source]

@@ -1,0 +1,80 @@
+"""Water-cooled chiller: efficiency from the lift, bounded where a fit would run away.
+
+Catalogue polynomials (EnergyPlus ``Chiller:Electric:EIR``) hold only up to 12.8 °C of leaving
+water; extrapolated to the 20 °C of a data centre they give coefficients of performance (COP) of
+hundreds or below zero. This form is a Carnot machine with a constant second-law efficiency, a floor
+on the lift and a ceiling on the COP. Neglected: surge, loss of capacity with lift, and staging,
+which stays with the building management system; several machines act as one.
+"""
+
+from coolcap_envs.physics.constants import KELVIN_AT_ZERO_C
+from coolcap_envs.physics.jit import law
+
+
+@law
+def part_load_factor(load_ratio: float, best_load_ratio: float, curvature: float) -> float:
+    """Return efficiency at part load over the best, ``1 - k*(x - x0)**2``.
+
+    Speed-controlled centrifugal and screw machines are best at 0.6 to 0.7 of full load.
+    """
+    off = load_ratio - best_load_ratio
+    return max(1.0 - curvature * off * off, 0.5)
+
+
+@law
+def coefficient_of_performance(
+    chw_leaving_temp_c: float,
+    cw_leaving_temp_c: float,
+    evaporator_approach_k: float,
+    condenser_approach_k: float,
+    lift_min_k: float,
+    carnot_ratio: float,
+    part_load: float,
+    cop_max: float,
+) -> float:
+    """Return heat taken from the chilled water over compressor power.
+
+    ``COP = eta * g * Tevap / max(Tcond - Tevap, lift_min)``, Tevap in K, at most ``cop_max``, where
+    refrigerant evaporates an approach below the leaving chilled water and condenses an approach
+    above the leaving condenser water.
+    """
+    evaporating_c = chw_leaving_temp_c - evaporator_approach_k
+    lift_k = max(cw_leaving_temp_c + condenser_approach_k - evaporating_c, lift_min_k)
+    cop = carnot_ratio * part_load * (evaporating_c + KELVIN_AT_ZERO_C) / lift_k
+    return min(cop, cop_max)
+
+
+@law
+def leaving_temp_c(
+    entering_temp_c: float, wanted_temp_c: float, capacity_w: float, flow_w_per_k: float
+) -> float:
+    """Return the temperature of the water leaving a cooler of limited capacity.
+
+    It is cooled to ``wanted_temp_c`` if the capacity suffices, never heated.
+    """
+    if flow_w_per_k <= 0.0 or entering_temp_c <= wanted_temp_c:
+        return entering_temp_c
+    return max(wanted_temp_c, entering_temp_c - capacity_w / flow_w_per_k)
+
+
+@law
+def wanted_running(
+    running: bool,
+    since_change_s: float,
+    hold_s: float,
+    entering_temp_c: float,
+    setpoint_c: float,
+    start_band_k: float,
+    stop_band_k: float,
+) -> bool:
+    """Return whether the plant control runs the chiller, with bands and a holding time.
+
+    It starts when water enters more than ``start_band_k`` above the set point and stops when the
+    economizer brings it within ``stop_band_k``, each not before ``hold_s`` after the last change.
+    """
+    if since_change_s < hold_s:
+        return running
+    over_k = entering_temp_c - setpoint_c
+    if running:
+        return over_k > stop_band_k
+    return over_k > start_band_k

@@ -1,0 +1,44 @@
+"""The server around its GPUs: fans driven by inlet temperature, power-supply losses."""
+
+from coolcap_envs.physics.jit import law
+
+
+@law
+def fan_target_ratio(
+    power_ratio: float,
+    inlet_temp_c: float,
+    min_ratio: float,
+    max_ratio: float,
+    knee_temp_c: float,
+    slope_per_k: float,
+) -> float:
+    """Return the fan speed the server's own controller aims at, relative to design.
+
+    ``v = (vmin + (1 - vmin)*P/P0) * (1 + b*max(Tin - Tknee, 0))``, bounded. Speeding up with inlet
+    temperature is what makes warm inlets cost IT power. Neglected: control on component
+    temperatures, which differs by vendor.
+    """
+    by_load = min_ratio + (1.0 - min_ratio) * power_ratio
+    by_inlet = 1.0 + slope_per_k * max(inlet_temp_c - knee_temp_c, 0.0)
+    return min(max(by_load * by_inlet, min_ratio), max_ratio)
+
+
+@law
+def fan_power_w(speed_ratio: float, design_power_w: float) -> float:
+    """Return server-fan power: affinity law, ``P = P0 * v**3`` (no static pressure to hold)."""
+    return design_power_w * speed_ratio * speed_ratio * speed_ratio
+
+
+@law
+def supply_loss_w(
+    output_w: float, rated_w: float, fixed_share: float, linear_share: float, square_share: float
+) -> float:
+    """Return the loss of a power supply: ``Prated * (a + b*x + c*x**2)`` with ``x = P/Prated``."""
+    x = output_w / rated_w
+    return rated_w * (fixed_share + x * (linear_share + x * square_share))
+
+
+@law
+def lag_ratio(dt_s: float, time_constant_s: float) -> float:
+    """Return the share of a step a first-order lag takes in one substep (implicit Euler)."""
+    return dt_s / (dt_s + time_constant_s)
