@@ -21,7 +21,7 @@ PACKAGES = {
 NOT_IN_A_DAEMON = ("gymnasium", "matplotlib", "numba", "ray", "stable_baselines3", "torch")
 
 # Where a data centre is simulated, and only there, the agent package runs the plant model.
-SIMULATION = ("coolcap_agent.demo", "coolcap_agent.sim")
+SIMULATION = ("coolcap_agent.demo", "coolcap_agent.sim.")
 
 
 def agent_modules() -> list[str]:

@@ -1,0 +1,275 @@
+"""Drivers for the hardware of a shared hall, with the behaviour of the real interfaces.
+
+Faults are switched on in the hall file: a lost device, a missing right, a setter that reports
+success and does nothing (as NVML's v2 power-limit wrapper can).
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from coolcap_agent.drivers.base import (
+    DeviceLost,
+    DriverError,
+    GpuInfo,
+    GpuReading,
+    LeverInfo,
+    NodeReading,
+    NotPermitted,
+    SignalReading,
+    ValueRefused,
+)
+from coolcap_agent.drivers.clocks_event_reasons import reason_names
+from coolcap_agent.sim.hall_file import HallFile, open_hall
+from coolcap_agent.sim.hall_layout import WORKLOAD_CLASSES, Fault
+from coolcap_envs.contract.config import Table
+from coolcap_envs.contract.levers import PLANT_LEVER_COLUMN, PLANT_LEVERS
+from coolcap_envs.contract.signals import PLANT_SIGNALS
+
+
+def make_gpu_driver(options: Table, *, node_id: str, folder: Path) -> "SimulatedGpuDriver":
+    """Return the driver that ``[driver.simulated]`` asks for; connects to nothing.
+
+    Args:
+        options: The table with the key ``hall``; problems are collected in it.
+        node_id: Name of the node in the hall.
+        folder: What a relative path is relative to.
+    """
+    return SimulatedGpuDriver(_hall_path(options, folder), node_id)
+
+
+def make_cooling_driver(options: Table, *, plant_id: str, folder: Path) -> "SimulatedCoolingDriver":
+    """Return the driver that ``[driver.simulated]`` asks for; connects to nothing.
+
+    Args:
+        options: The table with the key ``hall``; problems are collected in it.
+        plant_id: Not used: a hall has one plant.
+        folder: What a relative path is relative to.
+    """
+    del plant_id
+    return SimulatedCoolingDriver(_hall_path(options, folder))
+
+
+def _hall_path(options: Table, folder: Path) -> Path:
+    return folder / options.take_str("hall")
+
+
+_DENIED = "the simulated device refuses writes (fault no_permission in the shared hall)"
+
+
+def _text(value: bytes) -> str:
+    return bytes(value).decode()
+
+
+class _HallUser:
+    """What both drivers share: the hall, opened late and let go once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open_hall: HallFile | None = None
+
+    @property
+    def _hall(self) -> HallFile:
+        if self._open_hall is None:
+            raise DriverError(f"shared hall {self._path} is not open: call open() first")
+        return self._open_hall
+
+    def close(self) -> None:
+        """Disconnect; safe to call twice."""
+        self._open_hall = None
+
+
+class SimulatedGpuDriver(_HallUser):
+    """The GPUs of one node of a shared hall."""
+
+    def __init__(self, path: Path, node: str) -> None:
+        """Name the hall and the node; ``open`` connects."""
+        super().__init__(path)
+        self._node = node
+        self._node_row = -1
+        self._rows: dict[str, int] = {}
+
+    def open(self) -> None:
+        """Connect. Raises DriverError if there is no such hall or no such node in it."""
+        hall = open_hall(self._path, writable=True)
+        if self._node not in hall.node_names:
+            known = ", ".join(hall.node_names)
+            raise DriverError(
+                f"shared hall {self._path} has no node {self._node!r}; its nodes are: {known}"
+            )
+        self._node_row = hall.node_names.index(self._node)
+        info = hall.table("gpu_info")
+        rows = [row for row in range(len(info)) if int(info["node"][row]) == self._node_row]
+        self._rows = {_text(info["uuid"][row]): row for row in rows}
+        self._open_hall = hall
+
+    def inventory(self) -> Sequence[GpuInfo]:
+        """Return the GPUs in index order."""
+        records = self._hall.table("gpu_info")
+        return [
+            GpuInfo(
+                uuid=uuid,
+                index=int(records["index"][row]),
+                model=_text(records["model"][row]),
+                power_limit_min_w=float(records["power_limit_min_w"][row]),
+                power_limit_max_w=float(records["power_limit_max_w"][row]),
+                power_limit_default_w=float(records["power_limit_default_w"][row]),
+                sm_clock_max_mhz=float(records["sm_clock_max_mhz"][row]),
+                read_only_reason=_DENIED if self._fault(row) & Fault.NO_PERMISSION else "",
+            )
+            for uuid, row in self._rows.items()
+        ]
+
+    def read_gpu(self, uuid: str) -> GpuReading:
+        """Sample one GPU. Raises DeviceLost."""
+        row = self._row(uuid)
+        records = self._hall.table("gpu_reading")
+        (time_s, *values, work_class, reasons) = self._hall.snapshot(
+            lambda half: records[half, row].item()
+        )
+        power, energy, gpu, hbm, clock, util, mem_util, rate, work, latency = values
+        requested_w = float(self._hall.table("gpu_control")["power_limit_requested_w"][row])
+        other_w = float(self._hall.table("gpu_fault")["power_limit_other_w"][row])
+        return GpuReading(
+            uuid=uuid,
+            measure_time_s=time_s,
+            power_w=power,
+            energy_kwh=energy,
+            power_limit_requested_w=requested_w,
+            power_limit_enforced_w=min(requested_w, other_w),
+            gpu_temp_c=gpu,
+            hbm_temp_c=hbm,
+            sm_clock_mhz=clock,
+            gpu_util_ratio=util,
+            mem_util_ratio=mem_util,
+            work_rate_ratio=rate,
+            work_gpu_h=work,
+            latency_ratio=latency,
+            workload_class=WORKLOAD_CLASSES[work_class],
+            clocks_event_reasons=reason_names(reasons),
+        )
+
+    def read_node(self) -> NodeReading:
+        """Sample the server."""
+        records = self._hall.table("node_reading")
+        time_s, power_w, energy_kwh, inlet_c = self._hall.snapshot(
+            lambda half: records[half, self._node_row].item()
+        )
+        return NodeReading(
+            measure_time_s=time_s,
+            it_power_w=power_w,
+            it_energy_kwh=energy_kwh,
+            inlet_temp_c=inlet_c,
+        )
+
+    def set_power_limit(self, uuid: str, *, power_limit_w: float) -> None:
+        """Request a power limit. Raises DeviceLost, NotPermitted, ValueRefused."""
+        row = self._row(uuid)
+        fault = self._fault(row)
+        if fault & Fault.NO_PERMISSION:
+            raise NotPermitted(f"power limit of {uuid} cannot be set: {_DENIED}")
+        info = self._hall.table("gpu_info")
+        low_w, high_w = (float(info[f"power_limit_{end}_w"][row]) for end in ("min", "max"))
+        if not low_w <= power_limit_w <= high_w:
+            raise ValueRefused(
+                f"power limit {power_limit_w:.1f} W for {uuid} is outside "
+                f"{low_w:.1f} to {high_w:.1f} W (limits read from the device)"
+            )
+        if not fault & Fault.IGNORED_SET:
+            self._hall.table("gpu_control")["power_limit_requested_w"][row] = power_limit_w
+
+    def acknowledge(self, *, answers_time_s: float) -> None:
+        """Let site time go on: a command answering telemetry of that time was carried out."""
+        self._hall.table("node_ack")["answers_time_s"][self._node_row] = answers_time_s
+
+    def _fault(self, row: int) -> Fault:
+        return Fault(int(self._hall.table("gpu_fault")["flags"][row]))
+
+    def _row(self, uuid: str) -> int:
+        hall = self._hall
+        if uuid not in self._rows:
+            known = ", ".join(self._rows)
+            raise DriverError(f"GPU {uuid!r} is not on node {self._node}; its GPUs are: {known}")
+        row = self._rows[uuid]
+        if int(hall.table("gpu_fault")["flags"][row]) & Fault.LOST:
+            raise DeviceLost(f"{uuid} does not answer: GPU is lost (fault in the shared hall)")
+        return row
+
+
+class SimulatedCoolingDriver(_HallUser):
+    """The cooling plant, meters and weather of a shared hall.
+
+    Its levers follow the last commanded value at once; NaN gives a lever back to the hall's own
+    program, which holds the site's default.
+    """
+
+    def open(self) -> None:
+        """Connect. Raises DriverError if there is no such hall."""
+        self._open_hall = open_hall(self._path, writable=True)
+
+    def levers(self) -> Sequence[LeverInfo]:
+        """Return the levers of this plant."""
+        records = self._hall.table("lever_info")
+        return [
+            LeverInfo(
+                name=lever.name,
+                unit=lever.unit,
+                low=float(records["low"][row]),
+                high=float(records["high"][row]),
+                read_only_reason=_DENIED if self._fault(row) & Fault.NO_PERMISSION else "",
+            )
+            for row, lever in enumerate(PLANT_LEVERS)
+            if records["present"][row]
+        ]
+
+    def read(self) -> Sequence[SignalReading]:
+        """Sample all signals; NaN where this hall has no such sensor."""
+        records = self._hall.table("signal_reading")
+        samples = self._hall.snapshot(lambda half: records[half].tolist())
+        return [
+            SignalReading(
+                signal=signal.name, value=value, measure_time_s=time_s, origin="simulated"
+            )
+            for signal, (time_s, value) in zip(PLANT_SIGNALS, samples, strict=True)
+        ]
+
+    def read_setpoint(self, lever: str) -> float:
+        """Return the value in force. Raises DeviceLost."""
+        row = self._row(lever)
+        commanded = float(self._hall.table("lever_control")["commanded"][row])
+        if not math.isnan(commanded):
+            return commanded
+        return float(self._hall.table("lever_info")["default_value"][row])
+
+    def set_setpoint(self, lever: str, *, value: float) -> None:
+        """Command a value. Raises DeviceLost, NotPermitted, ValueRefused."""
+        row = self._row(lever)
+        fault = self._fault(row)
+        if fault & Fault.NO_PERMISSION:
+            raise NotPermitted(f"{lever} cannot be set: {_DENIED}")
+        info = self._hall.table("lever_info")
+        low, high = float(info["low"][row]), float(info["high"][row])
+        if not (math.isnan(value) or low <= value <= high):
+            raise ValueRefused(
+                f"{lever} {value:g} is outside {low:g} to {high:g} {PLANT_LEVERS[row].unit} "
+                "(range read from the device)"
+            )
+        if not fault & Fault.IGNORED_SET:
+            self._hall.table("lever_control")["commanded"][row] = value
+
+    def acknowledge(self, *, answers_time_s: float) -> None:
+        """Let site time go on: a command answering telemetry of that time was carried out."""
+        self._hall.table("plant_ack")["answers_time_s"][0] = answers_time_s
+
+    def _fault(self, row: int) -> Fault:
+        return Fault(int(self._hall.table("lever_fault")["flags"][row]))
+
+    def _row(self, lever: str) -> int:
+        info = self._hall.table("lever_info")
+        row = PLANT_LEVER_COLUMN.get(lever, -1)
+        if row < 0 or not info["present"][row]:
+            known = ", ".join(known.name for known in self.levers())
+            raise DriverError(f"the hall has no lever {lever!r}; its levers are: {known}")
+        if self._fault(row) & Fault.LOST:
+            raise DeviceLost(f"{lever} does not answer (fault in the shared hall)")
+        return row
