@@ -9,10 +9,12 @@ Calls may block; daemons make them in worker threads with a deadline. Units are 
     ├── DeviceLost        the device does not answer any more; leave it alone until it is back
     ├── NotPermitted      the driver lacks a right; stay read-only and say which right
     └── ValueRefused      the device does not accept this value; do not retry with it
+        └── Overridden    a person or another system decides; do not fight it, leave the lever alone
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from coolcap_envs.contract.errors import CoolcapError
@@ -32,6 +34,10 @@ class NotPermitted(DriverError):  # noqa: N818 - reads as the event it reports
 
 class ValueRefused(DriverError):  # noqa: N818 - reads as the event it reports
     """The device does not accept the value."""
+
+
+class Overridden(ValueRefused):
+    """A person or another system decides about the lever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,12 +140,37 @@ class LeverInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalReading:
-    """One sample of one signal of ``PLANT_SIGNALS``; ``origin`` names the device or point."""
+    """One sample of one signal of ``PLANT_SIGNALS``; ``origin`` names the device or point.
+
+    ``problem`` says for people why ``value`` is NaN: bad quality, no answer, out of service.
+    """
 
     signal: str
     value: float
     measure_time_s: float
     origin: str
+    problem: str = ""
+
+
+class Holder(StrEnum):
+    """Who decides what a lever is set to."""
+
+    LOCAL = "local"
+    """The equipment's own program."""
+    OURS = "ours"
+    """This driver's last command."""
+    OTHER = "other"
+    """A person or another system."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeverReading:
+    """What a lever is set to, by whom, and for people why it is not ours."""
+
+    lever: str
+    value: float
+    holder: Holder
+    message: str = ""
 
 
 class CoolingDriver(Protocol):
