@@ -1,0 +1,1 @@
+"""What the node agent and the plant agent share: guard, workers, sessions, serving."""

@@ -1,0 +1,89 @@
+"""Putting journaled values back, point by point."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from coolcap_agent.daemon.guard import Restored
+from coolcap_agent.daemon.outcome import Outcome
+from coolcap_agent.daemon.point import (
+    Point,
+    WriteTimes,
+    failure_outcome,
+    step_towards,
+    verification_problem,
+)
+from coolcap_agent.daemon.worker import WorkerError
+from coolcap_agent.drivers.base import DriverError
+from coolcap_agent.journal import Entry, Key
+
+
+class PointRestorer:
+    """Restores the points of one agent.
+
+    Own limits do not apply: a value that was in force before us is nobody's but its owner's.
+
+    Args:
+        points: All points by key.
+        writes: When each was written last.
+        ramp: Whether values go back within the slew of their point, instead of in one step.
+    """
+
+    def __init__(
+        self, *, points: Mapping[Key, Point], writes: WriteTimes, ramp: bool = False
+    ) -> None:
+        self._points = points
+        self._writes = writes
+        self._ramp = ramp
+
+    def values_without_journal(self) -> Sequence[Entry]:
+        """Return the points' defaults, to be restored when the journal was damaged."""
+        return [
+            Entry(device=spec.key[0], lever=spec.key[1], value=spec.default)
+            for spec in (point.spec for point in self._points.values())
+            if spec.default is not None and not spec.refusal
+        ]
+
+    async def put_back(self, entry: Entry, *, at_once: bool) -> Restored:
+        """Write the value of ``entry`` and read it back."""
+        point = self._points.get(entry.key)
+        if point is None:
+            return Restored(
+                entry=entry,
+                outcome=Outcome.REFUSED_UNKNOWN_DEVICE,
+                message="the driver has no such device any more; if it is gone for good, stop the "
+                "agent and remove its journal",
+            )
+        try:
+            return await self._put_back(point, entry, ramp=self._ramp and not at_once)
+        except (DriverError, WorkerError) as error:
+            return Restored(entry=entry, outcome=failure_outcome(error), message=str(error))
+
+    async def _put_back(self, point: Point, entry: Entry, *, ramp: bool) -> Restored:
+        spec = point.spec
+        if entry.value is None:
+            await point.write(None, allowed=_always)
+            self._writes.note(spec.key)
+            return Restored(entry=entry, outcome=Outcome.RESTORED)
+        before = await point.read()
+        if spec.same(before.requested, entry.value):
+            return Restored(entry=entry, outcome=Outcome.RESTORED)
+        value = entry.value
+        if ramp:
+            start = before.journaled
+            value, _ = step_towards(
+                spec,
+                target=entry.value,
+                start=math.nan if start is None else start,
+                span_s=self._writes.span_s(spec.key),
+                restoring=True,
+            )
+        after = await point.write(value, allowed=_always)
+        self._writes.note(spec.key)
+        if problem := verification_problem(spec, written=value, after=after):
+            return Restored(entry=entry, outcome=Outcome.NOT_VERIFIED, message=problem)
+        done = spec.same(value, entry.value)
+        return Restored(entry=entry, outcome=Outcome.RESTORED if done else Outcome.RESTORING)
+
+
+def _always() -> bool:
+    return True
