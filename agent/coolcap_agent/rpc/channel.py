@@ -52,3 +52,39 @@ def open_channel(address: Address, *, server_name: str, tls: Tls) -> grpc.aio.Ch
         tls.channel_credentials(),
         options=[*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", server_name)],
     )
+
+
+def describe(error: grpc.aio.AioRpcError, *, address: Address, server_name: str) -> str:
+    """Return in plain words why a call failed and what to do.
+
+    gRPC says "failed to connect" for a dead server and for a refused certificate alike.
+
+    Args:
+        error: As the call raised it.
+        address: Where the call went.
+        server_name: Who was expected there.
+    """
+    details = error.details() or ""
+    where = f"{server_name} at {address}"
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return f"{where} did not answer in time; whether the call took effect is unknown"
+    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+        return f"{where} refused: {details} ({error.code().name})"
+    if "Hostname Verification" in details:
+        return (
+            f"the server at {address} is not {server_name}: its certificate is for another name; "
+            "correct the address or the id"
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in details:
+        return (
+            f"the certificate of {where} is expired or not from the authority trusted here; "
+            "check both ends by `coolcap certs`"
+        )
+    if "Connection refused" in details:
+        return f"nothing listens for {where}; is it running?"
+    if "Socket closed" in details or "handshake" in details.lower():
+        return (
+            f"{where} closed the connection while it was set up; most likely it does not accept "
+            "this client's certificate (expired, or of another authority)"
+        )
+    return f"{where} cannot be reached: {details}"
