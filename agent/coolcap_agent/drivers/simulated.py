@@ -5,6 +5,7 @@ success and does nothing (as NVML's v2 power-limit wrapper can).
 """
 
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from coolcap_agent.drivers.base import (
 )
 from coolcap_agent.drivers.clocks_event_reasons import reason_names
 from coolcap_agent.sim.hall_file import HallFile, open_hall
-from coolcap_agent.sim.hall_layout import WORKLOAD_CLASSES, Fault
+from coolcap_agent.sim.hall_layout import GPU_READING, WORKLOAD_CLASSES, Fault
 from coolcap_envs.contract.config import Table
 from coolcap_envs.contract.levers import PLANT_LEVER_COLUMN, PLANT_LEVERS
 from coolcap_envs.contract.signals import PLANT_SIGNALS
@@ -55,6 +56,22 @@ def _hall_path(options: Table, folder: Path) -> Path:
 
 
 _DENIED = "the simulated device refuses writes (fault no_permission in the shared hall)"
+
+_GPU_FIELDS = GPU_READING.names or ()
+_GPU_MEASURED = (
+    "measure_time_s",
+    "power_w",
+    "energy_kwh",
+    "gpu_temp_c",
+    "hbm_temp_c",
+    "sm_clock_mhz",
+    "gpu_util_ratio",
+    "mem_util_ratio",
+    "work_rate_ratio",
+    "work_gpu_h",
+    "latency_ratio",
+)
+"""Fields that the hall and a reading call alike."""
 
 
 def _text(value: bytes) -> str:
@@ -124,29 +141,17 @@ class SimulatedGpuDriver(_HallUser):
         """Sample one GPU. Raises DeviceLost."""
         row = self._row(uuid)
         records = self._hall.table("gpu_reading")
-        (time_s, *values, work_class, reasons) = self._hall.snapshot(
-            lambda half: records[half, row].item()
-        )
-        power, energy, gpu, hbm, clock, util, mem_util, rate, work, latency = values
+        values = self._hall.snapshot(lambda half: records[half, row].item())
+        sample = dict(zip(_GPU_FIELDS, values, strict=True))
         requested_w = float(self._hall.table("gpu_control")["power_limit_requested_w"][row])
         other_w = float(self._hall.table("gpu_fault")["power_limit_other_w"][row])
         return GpuReading(
             uuid=uuid,
-            measure_time_s=time_s,
-            power_w=power,
-            energy_kwh=energy,
             power_limit_requested_w=requested_w,
             power_limit_enforced_w=min(requested_w, other_w),
-            gpu_temp_c=gpu,
-            hbm_temp_c=hbm,
-            sm_clock_mhz=clock,
-            gpu_util_ratio=util,
-            mem_util_ratio=mem_util,
-            work_rate_ratio=rate,
-            work_gpu_h=work,
-            latency_ratio=latency,
-            workload_class=WORKLOAD_CLASSES[work_class],
-            clocks_event_reasons=reason_names(reasons),
+            workload_class=WORKLOAD_CLASSES[sample["workload_class"]],
+            clocks_event_reasons=reason_names(sample["clocks_event_reasons"]),
+            **{field: sample[field] for field in _GPU_MEASURED},
         )
 
     def read_node(self) -> NodeReading:
@@ -186,14 +191,25 @@ class SimulatedGpuDriver(_HallUser):
         return Fault(int(self._hall.table("gpu_fault")["flags"][row]))
 
     def _row(self, uuid: str) -> int:
-        hall = self._hall
         if uuid not in self._rows:
             known = ", ".join(self._rows)
             raise DriverError(f"GPU {uuid!r} is not on node {self._node}; its GPUs are: {known}")
         row = self._rows[uuid]
-        if int(hall.table("gpu_fault")["flags"][row]) & Fault.LOST:
-            raise DeviceLost(f"{uuid} does not answer: GPU is lost (fault in the shared hall)")
+        fault = self._fault(row)
+        if fault & Fault.HANG:
+            self._hang(row)
+            raise DeviceLost(f"{uuid} did not answer in time (fault in the shared hall)")
+        if fault & (Fault.LOST | Fault.RESET_REQUIRED):
+            what = "GPU is lost" if fault & Fault.LOST else "GPU requires a reset"
+            raise DeviceLost(f"{uuid} does not answer: {what} (fault in the shared hall)")
         return row
+
+    def _hang(self, row: int) -> None:
+        """Block as a driver call does on a GPU that hangs."""
+        delay_s = float(self._hall.table("gpu_fault")["call_delay_s"][row])
+        end_mono_s = time.monotonic() + delay_s
+        while self._fault(row) & Fault.HANG and time.monotonic() < end_mono_s:
+            time.sleep(0.01)
 
 
 class SimulatedCoolingDriver(_HallUser):

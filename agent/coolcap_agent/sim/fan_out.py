@@ -32,6 +32,10 @@ IDLE_UTIL_RATIO: Final = 0.005
 AT_LIMIT_RATIO: Final = 0.97
 """A GPU drawing this share of its enforced limit or more is held back by it."""
 
+AVERAGED_S: Final = 1.0
+"""Window of NVML's power usage on Ampere (except GA100) and newer, NVML API reference. Taken as
+the time constant of a first-order lag where frames are closer than that."""
+
 J_PER_KWH: Final = 3.6e6
 
 _COPIED = {
@@ -44,6 +48,7 @@ _COPIED = {
     "work_rate_ratio": "work_rate_ratio",
     "latency_ratio": "latency_ratio",
 }
+_COUNTED = {"sw_power_cap_s": SW_POWER_CAP, "sw_thermal_slowdown_s": SW_THERMAL_SLOWDOWN}
 
 
 def hardware_of(layout: Layout, limits: Limits) -> Hardware:
@@ -93,6 +98,8 @@ class FanOut:
             ]
         )
         self._energy_kwh = np.zeros(len(hardware.gpu_info))
+        self._average_w = np.full(len(hardware.gpu_info), np.nan)
+        self._held_s = {field: np.zeros(len(hardware.gpu_info)) for field in _COUNTED}
         self._time_s: float | None = None
 
     def setpoints(self, hall: HallFile) -> Setpoints:
@@ -154,9 +161,16 @@ class FanOut:
         self._time_s = time_s
         self._energy_kwh += np.nan_to_num(gpus["power_w"]) * elapsed_s / J_PER_KWH
         gpus["energy_kwh"] = self._energy_kwh
+        weight = min(1.0, elapsed_s / AVERAGED_S)
+        lagged_w = self._average_w + weight * (gpus["power_w"] - self._average_w)
+        self._average_w = np.where(np.isnan(self._average_w), gpus["power_w"], lagged_w)
+        gpus["power_average_w"] = self._average_w
         gpus["workload_class"] = self._workload_classes(telemetry)
         if hall is not None:
             gpus["clocks_event_reasons"] = self._reasons(gpus, hall)
+        for field, reason in _COUNTED.items():
+            self._held_s[field][gpus["clocks_event_reasons"] & reason != 0] += elapsed_s
+            gpus[field] = self._held_s[field]
 
     def _workload_classes(self, telemetry: Telemetry) -> NDArray[np.int64]:
         """Deal the classes' shares out to the group's GPUs in index order; the rest is idle."""

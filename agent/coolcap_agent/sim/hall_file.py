@@ -250,8 +250,10 @@ def create_hall(
         requested_w = hardware.gpu_info["power_limit_default_w"]
         hall.table("gpu_control")["power_limit_requested_w"] = requested_w
         hall.table("gpu_control")["sm_clock_limit_mhz"] = np.nan
+        hall.table("gpu_control")["persistence_mode"] = 1
         hall.table("lever_control")["commanded"] = np.nan
         hall.table("gpu_fault")["power_limit_other_w"] = np.inf
+        hall.table("gpu_fault")["foreign_limit_w"] = np.nan
         for acknowledged in ("node_ack", "plant_ack"):
             hall.table(acknowledged)["answers_time_s"] = -np.inf
         hall.publish(first)

@@ -71,6 +71,18 @@ class Fault(IntFlag):
     """Writes are refused for lack of a right."""
     IGNORED_SET = 4
     """Writes report success and change nothing."""
+    HANG = 8
+    """Calls block, for ``call_delay_s`` or until this is cleared, and then fail."""
+    RESET_REQUIRED = 16
+    """It must be reset before it can be used."""
+    MIG = 32
+    """It is partitioned; power cannot be told apart by partition."""
+    MODULE_SCOPE = 64
+    """Its limit applies to the whole module; one for the GPU alone is refused."""
+    DRIVER_MISMATCH = 128
+    """Library and kernel driver are of different versions, as after an upgrade."""
+    FOREIGN_MANAGER = 256
+    """Somebody sets ``foreign_limit_w`` again in every period."""
 
 
 WORKLOAD_CLASSES: Final = ("", *(name.removesuffix("_ratio") for name in WORKLOAD_SIGNALS))
@@ -121,17 +133,37 @@ LEVER_INFO: Final = np.dtype(
     align=True,
 )
 GPU_CONTROL: Final = np.dtype(
-    [("power_limit_requested_w", "<f8"), ("sm_clock_limit_mhz", "<f8")], align=True
+    [
+        ("power_limit_requested_w", "<f8"),
+        ("sm_clock_limit_mhz", "<f8"),
+        ("persistence_mode", "<u4"),
+    ],
+    align=True,
 )
 ACK: Final = np.dtype([("answers_time_s", "<f8")], align=True)
 LEVER_CONTROL: Final = np.dtype([("commanded", "<f8")], align=True)
-GPU_FAULT: Final = np.dtype([("flags", "<u4"), ("power_limit_other_w", "<f8")], align=True)
+GPU_FAULT: Final = np.dtype(
+    [
+        ("flags", "<u4"),
+        ("xid", "<u4"),
+        ("xid_count", "<u4"),
+        ("power_limit_other_w", "<f8"),
+        ("foreign_limit_w", "<f8"),
+        ("call_delay_s", "<f8"),
+        ("energy_zero_kwh", "<f8"),
+    ],
+    align=True,
+)
+"""``xid``: NVML's number of the newest critical event, the ``xid_count``-th. ``energy_zero_kwh``:
+what the energy counter stood at when the driver was loaded last."""
+
 LEVER_FAULT: Final = np.dtype([("flags", "<u4")], align=True)
 FRAME: Final = np.dtype([("number", "<u8"), ("time_s", "<f8")], align=True)
 GPU_READING: Final = np.dtype(
     [
         ("measure_time_s", "<f8"),
         ("power_w", "<f8"),
+        ("power_average_w", "<f8"),
         ("energy_kwh", "<f8"),
         ("gpu_temp_c", "<f8"),
         ("hbm_temp_c", "<f8"),
@@ -141,11 +173,16 @@ GPU_READING: Final = np.dtype(
         ("work_rate_ratio", "<f8"),
         ("work_gpu_h", "<f8"),
         ("latency_ratio", "<f8"),
+        ("sw_power_cap_s", "<f8"),
+        ("sw_thermal_slowdown_s", "<f8"),
         ("workload_class", "<u4"),
         ("clocks_event_reasons", "<u4"),
     ],
     align=True,
 )
+"""``power_w`` is the mean since the last frame, ``power_average_w`` that over about 1 s, as NVML's
+power usage on current devices. The ``_s`` fields count the time a reason held the clocks back."""
+
 NODE_READING: Final = np.dtype(
     [
         ("measure_time_s", "<f8"),

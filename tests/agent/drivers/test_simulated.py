@@ -1,5 +1,6 @@
 """The simulated drivers pass the suite of all drivers, and do what only they promise."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from agent.drivers.driver_suite import CoolingBench, CoolingDriverSuite, GpuBench, GpuDriverSuite
-from coolcap_agent.drivers.base import DriverError
+from coolcap_agent.drivers.base import DeviceLost, DriverError
 from coolcap_agent.drivers.simulated import (
     SimulatedCoolingDriver,
     SimulatedGpuDriver,
@@ -137,6 +138,28 @@ def test_missing_right_is_named_in_the_inventory(small: SmallHall) -> None:
     reasons = [gpu.read_only_reason for gpu in driver.inventory()]
 
     assert ["no_permission" in reason for reason in reasons] == [True, False]
+
+
+def test_gpu_that_requires_a_reset_counts_as_lost(small: SmallHall) -> None:
+    driver = gpu_driver(small)
+    uuid = driver.inventory()[0].uuid
+    gpu_fault(small, Fault.RESET_REQUIRED)(uuid)
+
+    with pytest.raises(DeviceLost, match="requires a reset"):
+        driver.read_gpu(uuid)
+
+
+def test_gpu_that_hangs_blocks_the_call_and_then_fails(small: SmallHall) -> None:
+    driver = gpu_driver(small)
+    uuid = driver.inventory()[0].uuid
+    gpu_fault(small, Fault.HANG)(uuid)
+    small.hall.table("gpu_fault")["call_delay_s"] = 0.05
+    start_s = time.monotonic()
+
+    with pytest.raises(DeviceLost, match="did not answer in time"):
+        driver.read_gpu(uuid)
+
+    assert time.monotonic() - start_s >= 0.05
 
 
 def test_lever_holds_the_site_default_until_commanded_and_after_nan(small: SmallHall) -> None:

@@ -78,6 +78,30 @@ def test_energy_counter_stands_still_while_power_is_not_measured() -> None:
     assert energy_kwh == pytest.approx([0.0, 400.0 * 30.0 / 3.6e6, 400.0 * 30.0 / 3.6e6])
 
 
+def test_average_power_lags_in_short_frames_only() -> None:
+    layout, limits = small_site()
+    fan_out = FanOut(layout, hardware_of(layout, limits))
+    sampled = ((0.0, 100.0), (0.1, 200.0), (0.2, np.nan), (0.3, 300.0), (30.0, 400.0))
+    frames = [
+        fan_out.frame(telemetry(time_s=time_s, group={"gpu_power_w": power_w}), None)
+        for time_s, power_w in sampled
+    ]
+
+    average_w = [float(frame.gpus["power_average_w"][0]) for frame in frames]
+
+    assert average_w == pytest.approx([100.0, 110.0, np.nan, 300.0, 400.0], nan_ok=True)
+
+
+def test_time_under_the_power_cap_is_counted(small: SmallHall) -> None:
+    small.hall.table("gpu_control")["power_limit_requested_w"][0] = 300.0
+    for _ in range(2):
+        small.advance(30.0)
+
+    held_s = small.hall.table("gpu_reading")["sw_power_cap_s"][small.hall.published % 2]
+
+    assert held_s.tolist() == [60.0, 0.0, 0.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("shares", "expected"),
     [
