@@ -1,0 +1,1 @@
+"""The controller: reads all agents, decides within safe limits, commands, records why."""

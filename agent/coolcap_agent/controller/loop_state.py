@@ -1,0 +1,51 @@
+"""What the loop is told, and what it shows of itself."""
+
+from dataclasses import dataclass
+
+from coolcap_agent.controller.fitness import Verdict
+from coolcap_agent.controller.modes import ModeState
+from coolcap_envs.contract.setpoints import Setpoints
+from coolcap_envs.contract.telemetry import Telemetry
+from coolcap_envs.safety.limits import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopSettings:
+    """What the loop is told; ``LoopConfig`` says what each means."""
+
+    work_value: float
+    policy_period_s: float
+    fast_period_s: float
+    trip_over_k: float
+    trip_after_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopState:
+    """What the loop knows after a tick; replaced whole, so that other threads may read it.
+
+    Attributes:
+        mode: Mode in force.
+        telemetry: Newest telemetry.
+        limits: Limits with the budgets in force.
+        in_force: What the devices hold.
+        commanded: What was last sent; NaN where nothing was.
+        verdict: What may be decided on.
+        failure: Why the policy does not act; empty if it does or was not asked.
+        tick_count: Decisions so far.
+        missed_count: Decisions for which the policy gave no usable answer.
+        latency_s: Time the last decision took, host time.
+        latency_max_s: Longest of the last 1000.
+    """
+
+    mode: ModeState
+    telemetry: Telemetry
+    limits: Limits
+    in_force: Setpoints
+    commanded: Setpoints
+    verdict: Verdict
+    failure: str = ""
+    tick_count: int = 0
+    missed_count: int = 0
+    latency_s: float = 0.0
+    latency_max_s: float = 0.0
