@@ -1,0 +1,1 @@
+"""Where telemetry and decisions are logged: InfluxDB, a local file, or memory."""
