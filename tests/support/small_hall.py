@@ -35,6 +35,7 @@ class SmallPlant:
         self._cooling_energy_kwh = 2.0
         self.inlet_temp_c = 22.0
         self.asked: list[Setpoints] = []
+        self.available: dict[str, list[float]] = {}
 
     @property
     def layout(self) -> Layout:
@@ -62,6 +63,12 @@ class SmallPlant:
         work_rate = self._layout.gpu_count * self._gpu_power_w / DEMAND_W
         self._work_gpu_h = self._work_gpu_h + work_rate * duration_s / 3600.0
         self._time_s += duration_s
+
+    def set_available(self, device: str, *, ratio: float) -> None:
+        self.available.setdefault(device, []).append(ratio)
+
+    def read_truth(self) -> Telemetry:
+        return self.read()
 
     def read(self) -> Telemetry:
         it_power_w = self._it_power_w
