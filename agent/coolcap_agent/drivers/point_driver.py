@@ -1,0 +1,332 @@
+"""A CoolingDriver over a point map: all protocols share it and supply an Equipment per device."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from coolcap_agent.drivers.base import (
+    DeviceLost,
+    DriverError,
+    Holder,
+    LeverInfo,
+    LeverReading,
+    NotPermitted,
+    Overridden,
+    SignalReading,
+    ValueRefused,
+)
+from coolcap_agent.drivers.equipment import DeviceRange, Equipment, Line
+from coolcap_agent.drivers.handshakes import HandshakeKeeper
+from coolcap_agent.drivers.ledger import Ledger
+from coolcap_agent.drivers.loop_thread import LoopThread
+from coolcap_agent.drivers.points import Address, Device, Point, PointMap
+from coolcap_agent.drivers.readings import Readings
+from coolcap_envs.contract.config import Table
+
+A = TypeVar("A", bound=Address)
+D = TypeVar("D", bound=Device)
+T = TypeVar("T")
+
+_WORST_FIRST: Final = (Overridden, NotPermitted, ValueRefused, DeviceLost)
+"""Which error stands for a lever whose points failed in different ways."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long the driver waits.
+
+    Attributes:
+        poll_s: For all devices to be read; whoever is late keeps old readings.
+        command_s: For a lever to be read, written or released.
+        settle_s: For a written value to stand and to be followed.
+    """
+
+    poll_s: float
+    command_s: float
+    settle_s: float
+
+    @classmethod
+    def take(cls, options: Table) -> "Patience":
+        """Take ``poll_deadline_s``, ``command_deadline_s`` and ``settle_s``; defaults 5, 5, 1 s."""
+        poll_s, command_s, settle_s = (
+            options.take_float(key, low=0.05, high=60.0, unit="s", default=default)
+            for key, default in (
+                ("poll_deadline_s", 5.0),
+                ("command_deadline_s", 5.0),
+                ("settle_s", 1.0),
+            )
+        )
+        return cls(poll_s=poll_s, command_s=command_s, settle_s=settle_s)
+
+
+class PointDriver(Generic[D, A]):
+    """Cooling equipment, meters and weather behind a field protocol.
+
+    Calls may come from any thread. ``now_s`` is the clock that stamps readings, s since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        points: PointMap[D, A],
+        make_equipment: Callable[[D], Equipment[A]],
+        *,
+        name: str,
+        patience: Patience,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            points: What to read and write.
+            make_equipment: Makes the connection to one device; called in the driver's loop.
+            name: Protocol, as it appears in ``origin``.
+            patience: How long to wait.
+        """
+        self.now_s: Callable[[], float] = time.time
+        self._points = points
+        self._make_equipment = make_equipment
+        self._name = name
+        self._patience = patience
+        self._thread: LoopThread | None = None
+        self._lines: dict[str, Line[A]] = {}
+        self._ledgers: dict[str, list[Ledger[A]]] = {}
+        self._handshakes = {h.device: HandshakeKeeper(h) for h in points.handshakes}
+        self._ranges: dict[Point[A], DeviceRange] = {}
+        self._readings = Readings(points, protocol=name)
+
+    def open(self) -> None:
+        """Connect. Raises DriverError if nothing can be reached or a device is another one."""
+        self._thread = LoopThread(f"{self._name}-driver")
+        try:
+            self._call(self._open(), deadline_s=self._patience.poll_s, of="connecting")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Disconnect; safe to call twice. Levers keep what they are set to."""
+        if self._thread is None:
+            return
+        with suppress(DriverError):
+            self._call(self._close(), deadline_s=self._patience.command_s, of="disconnecting")
+        self._thread.close()
+        self._thread = None
+
+    def levers(self) -> Sequence[LeverInfo]:
+        """Return the levers of the point map within what the devices accept."""
+        names = dict.fromkeys(point.lever for point in self._points.levers)
+        return [self._lever_info(name) for name in names]
+
+    def read(self) -> Sequence[SignalReading]:
+        """Poll all devices; one reading per sensor and one per lever point.
+
+        A device that does not answer in time leaves the readings of earlier polls, with their own
+        times, until they are older than the point map allows.
+        """
+        self._call(self._poll(), deadline_s=2.0 * self._patience.poll_s, of="polling")
+        problems = {name: line.problem for name, line in self._lines.items()}
+        return self._readings.all(now_s=self.now_s(), problems=problems)
+
+    def read_setpoint(self, lever: str) -> float:
+        """Return the value in force, the equipment's own program's too. Raises DeviceLost."""
+        return self.read_lever(lever).value
+
+    def read_lever(self, lever: str) -> LeverReading:
+        """Return what is in force and who decides. Raises DeviceLost if no point answers."""
+        ledgers = self._of(lever)
+        results = self._on_each(ledgers, lambda ledger, device: ledger.read(device), "reading")
+        readings = [r for r in results if isinstance(r, LeverReading)]
+        errors = [r for r in results if isinstance(r, DriverError)]
+        if not readings:
+            raise _worst(lever, errors, done=0)
+        holders = {r.holder for r in readings}
+        holder = Holder.OTHER if Holder.OTHER in holders else Holder.LOCAL
+        said = [r.message for r in readings if r.message] + [str(e) for e in errors]
+        return LeverReading(
+            lever=lever,
+            value=sum(r.value for r in readings) / len(readings),
+            holder=Holder.OURS if holders == {Holder.OURS} else holder,
+            message="; ".join(said),
+        )
+
+    def set_setpoint(self, lever: str, *, value: float) -> None:
+        """Command a value and see that it stands and is followed at every point of the lever.
+
+        Raises:
+            Overridden: If somebody else decides at one of the points.
+            ValueRefused: If the value is not finite, out of range, or has no effect.
+            NotPermitted: If the lever is read-only.
+            DeviceLost: If a device does not answer; the value may have taken effect.
+        """
+        ledgers = self._of(lever)
+        info = self._lever_info(lever)
+        if info.read_only_reason:
+            raise NotPermitted(f"{lever} cannot be set: {info.read_only_reason}")
+        if not (math.isfinite(value) and info.low <= value <= info.high):
+            raise ValueRefused(
+                f"{lever} {value:g} is outside {info.low:g} to {info.high:g} {info.unit} "
+                "(point map and device)"
+            )
+        results = self._on_each(ledgers, lambda ledger, dev: self._set(ledger, dev, value), "set")
+        if errors := [r for r in results if isinstance(r, DriverError)]:
+            raise _worst(lever, errors, done=len(ledgers) - len(errors))
+
+    def release(self, lever: str) -> None:
+        """Give the lever back to the equipment's own program; idempotent.
+
+        What somebody else has put where we wrote is left as it is. A BACnet slot is emptied even if
+        this process has not written to it: the slot is ours, the value an earlier process's.
+
+        Raises:
+            DeviceLost: If a device does not answer; release again when it is back.
+        """
+        ledgers = self._of(lever)
+        results = self._on_each(ledgers, self._release, "release")
+        if errors := [r for r in results if isinstance(r, DriverError)]:
+            raise _worst(lever, errors, done=len(ledgers) - len(errors))
+
+    def acknowledge(self, *, answers_time_s: float) -> None:
+        """Do nothing; only simulated hardware keeps in step by it."""
+
+    def _of(self, lever: str) -> list[Ledger[A]]:
+        if self._thread is None:
+            raise DriverError(f"{self._name} driver is not open: call open() first")
+        if lever not in self._ledgers:
+            known = ", ".join(self._ledgers) or "none"
+            raise DriverError(f"the point map has no lever {lever!r}; its levers are: {known}")
+        return self._ledgers[lever]
+
+    def _call(self, coroutine: Coroutine[Any, Any, T], *, deadline_s: float, of: str) -> T:
+        if self._thread is None:
+            coroutine.close()
+            raise DriverError(f"{self._name} driver is not open: call open() first")
+        return self._thread.call(coroutine, deadline_s=deadline_s, of=f"{self._name} {of}")
+
+    def _on_each(
+        self,
+        ledgers: Sequence[Ledger[A]],
+        job: Callable[[Ledger[A], Equipment[A]], Coroutine[Any, Any, T]],
+        of: str,
+    ) -> list[T | BaseException]:
+        """Do ``job`` at all points of a lever at once; failures are returned, DriverErrors only."""
+
+        async def one(ledger: Ledger[A]) -> T:
+            line = self._lines[ledger.point.point.device]
+            return await line.use(lambda device: job(ledger, device), urgent=True)
+
+        async def all_of_them() -> list[T | BaseException]:
+            return await asyncio.gather(*(one(e) for e in ledgers), return_exceptions=True)
+
+        lever = ledgers[0].point.lever
+        results = self._call(all_of_them(), deadline_s=self._patience.command_s, of=f"{of} {lever}")
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, DriverError):
+                raise result
+        return results
+
+    async def _open(self) -> None:
+        self._lines = {
+            d.name: Line(self._make_equipment(d), self._learn) for d in self._points.devices
+        }
+        self._ledgers = {}
+        for point in self._points.levers:
+            self._ledgers.setdefault(point.lever, []).append(Ledger(point))
+        results = await asyncio.gather(
+            *(line.use(_nothing) for line in self._lines.values()), return_exceptions=True
+        )
+        errors = [r for r in results if isinstance(r, BaseException)]
+        for error in errors:
+            if not isinstance(error, DeviceLost):
+                raise error
+        if len(errors) == len(self._lines):
+            raise DeviceLost("; ".join(str(e) for e in errors))
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(line.close() for line in self._lines.values()))
+
+    async def _learn(self, device: Equipment[A]) -> None:
+        """Read what a device accepts, after each connect: it may be another one by now."""
+        for lever in self._points.levers:
+            if lever.point.device == device.name:
+                self._ranges[lever.point] = await device.range_of(lever.point.address)
+
+    async def _poll(self) -> None:
+        tasks = [asyncio.create_task(self._poll_device(name)) for name in self._lines]
+        _, late = await asyncio.wait(tasks, timeout=self._patience.poll_s)
+        for task in late:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, BaseException) and not isinstance(
+                result, DriverError | asyncio.CancelledError
+            ):
+                raise result
+
+    async def _poll_device(self, name: str) -> None:
+        async def job(device: Equipment[A]) -> None:
+            samples = await device.read(self._readings.wanted(name))
+            self._readings.note(name, samples, now_s=self.now_s())
+            if name in self._handshakes and self._holds_something_on(name):
+                await self._handshakes[name].beat(device)
+
+        await self._lines[name].use(job)
+
+    async def _set(self, ledger: Ledger[A], device: Equipment[A], value: float) -> None:
+        settle_s = self._patience.settle_s
+        handshake = self._handshakes.get(device.name)
+        if handshake is not None:
+            await handshake.refuse_if_overridden(device, lever=ledger.point.lever)
+        await ledger.write(device, value, settle_s=settle_s)
+        if handshake is not None:
+            await handshake.keep(device)
+        await ledger.see_followed(device, value, settle_s=settle_s)
+
+    async def _release(self, ledger: Ledger[A], device: Equipment[A]) -> None:
+        if left := await ledger.give_back(device):
+            _log.warning("%s was not given back: %s", ledger.point.lever, left)
+        handshake = self._handshakes.get(device.name)
+        if handshake is not None and not self._holds_something_on(device.name):
+            await handshake.end(device)
+
+    def _holds_something_on(self, device: str) -> bool:
+        return any(
+            ledger.taken and ledger.point.point.device == device
+            for ledgers in self._ledgers.values()
+            for ledger in ledgers
+        )
+
+    def _lever_info(self, name: str) -> LeverInfo:
+        points = [point for point in self._points.levers if point.lever == name]
+        lows, highs, reasons = [], [], []
+        for point in points:
+            offered = self._ranges.get(point.point, DeviceRange())
+            ends = sorted((point.point.value_of(offered.low), point.point.value_of(offered.high)))
+            lows.append(max(point.low, ends[0]))
+            highs.append(min(point.high, ends[1]))
+            if offered.read_only_reason:
+                reasons.append(f"{point.point}: {offered.read_only_reason}")
+        return LeverInfo(
+            name=name,
+            unit=points[0].unit,
+            low=max(lows),
+            high=min(highs),
+            read_only_reason="; ".join(reasons),
+        )
+
+
+async def _nothing(_device: object) -> None:
+    return None
+
+
+def _worst(lever: str, errors: Sequence[DriverError], *, done: int) -> DriverError:
+    """Return one error for all: of the kind that matters most, with every message."""
+    kinds = [kind for kind in _WORST_FIRST if any(isinstance(e, kind) for e in errors)]
+    said = "; ".join(str(error) for error in errors)
+    if done or len(errors) > 1:
+        said = f"{lever}: {len(errors)} of {done + len(errors)} points failed: {said}"
+    return (kinds[0] if kinds else DriverError)(said)
