@@ -178,8 +178,8 @@ def read_config(path: Path, read: Callable[[Table], C]) -> C:
     return config
 
 
-def read_limits_table(root: Table, *, folder: Path) -> Table:
-    """Return the table of the agent's own limits: ``[limits]`` or the file ``limits_file``.
+def read_limits_table(root: Table, *, path: Path) -> tuple[Table, str]:
+    """Return the agent's own limits, ``[limits]`` or the file ``limits_file``, and their origin.
 
     In a file of its own the limits can belong to somebody else than the config.
 
@@ -187,9 +187,9 @@ def read_limits_table(root: Table, *, folder: Path) -> Table:
         ConfigError: If that file cannot be read.
     """
     if not root.has("limits_file"):
-        return root.take_table("limits")
+        return root.take_table("limits", needed=False), str(path)
     if root.has("limits"):
         root.complain("limits_file", "and [limits] are both given: keep one of them")
         root.take_table("limits")
-    path = take_path(root, "limits_file", folder=folder)
-    return Table(read_toml(path), path=path.name, problems=root.problems)
+    file = take_path(root, "limits_file", folder=path.parent)
+    return Table(read_toml(file), path=file.name, problems=root.problems), str(file)

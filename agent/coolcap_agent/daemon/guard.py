@@ -108,8 +108,11 @@ class Guard:
         """Return the lock of a point: a command and a restore never meet on one."""
         return self._locks.setdefault(key, asyncio.Lock())
 
-    async def start(self) -> Sequence[Restored]:
+    async def start(self, *, at_once: bool = False) -> Sequence[Restored]:
         """Restore what an earlier process left behind.
+
+        Args:
+            at_once: Without ramps.
 
         Raises:
             JournalError: If the journal cannot be read: then nobody may write.
@@ -121,7 +124,7 @@ class Guard:
             await self._on_disk(lambda: self._journal.add(self._restorer.values_without_journal()))
         if self._journal.entries:
             log.warning("restoring %d values of an earlier run", len(self._journal.entries))
-        return await self._restore(self._orphans(), at_once=False)
+        return await self._restore(self._orphans(), at_once=at_once)
 
     async def acquire(self, *, holder: str, instance_id: str, ttl_s: float | None) -> Lease:
         """Grant the lease.
@@ -193,11 +196,15 @@ class Guard:
                     passes.create_task(self._restore(due, at_once=False))
                 await asyncio.sleep(TICK_S)
 
-    async def shut_down(self) -> Sequence[Restored]:
-        """End any lease, grant no other and restore everything, without ramps."""
+    def close(self) -> None:
+        """End any lease and grant no other: from now on nobody may write."""
         self._closed = True
         self.leases.revoke()
         self._watched = None
+
+    async def shut_down(self) -> Sequence[Restored]:
+        """Close, and restore everything without ramps."""
+        self.close()
         return await self._restore(self._orphans(), at_once=True)
 
     def _orphans(self) -> list[Key]:

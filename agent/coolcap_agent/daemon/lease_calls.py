@@ -1,5 +1,7 @@
 """The lease calls, the same on both agents."""
 
+import grpc
+
 from coolcap_agent.daemon import wire
 from coolcap_agent.daemon.guard import Guard
 from coolcap_agent.rpc.context import CallContext
@@ -58,3 +60,20 @@ class LeaseCalls:
         """
         lease = self._guard.leases.renew(lease_id=request.lease_id, epoch=request.epoch)
         return wire.lease_message(lease, remaining_s=self._guard.leases.remaining_s(lease))
+
+
+class WrongAgentError(RefusedError):
+    """The command is meant for another agent; a unary call ends with NOT_FOUND."""
+
+    async def end_call(self, context: CallContext) -> None:
+        """End a unary call with NOT_FOUND. Never returns."""
+        await context.abort(grpc.StatusCode.NOT_FOUND, str(self))
+
+
+def check_addressee(field: str, *, asked: str, own: str) -> None:
+    """Raise WrongAgentError if a command names another agent."""
+    if asked not in ("", own):
+        raise WrongAgentError(
+            common_pb2.REFUSAL_REASON_INVALID,
+            f"{field} {asked!r} is not this agent, which is {own!r}; correct the address book",
+        )

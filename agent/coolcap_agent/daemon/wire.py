@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -83,3 +84,21 @@ def release_response(results: Sequence[Restored]) -> common_pb2.ReleaseLeaseResp
             for result in results
         ]
     )
+
+
+def restore_report(results: Sequence[Restored]) -> dict[str, Any]:
+    """Return what became of the journaled values as plain data, for ``--json``."""
+    return {
+        "restored_count": sum(result.outcome is Outcome.RESTORED for result in results),
+        "failed_count": sum(result.outcome is not Outcome.RESTORED for result in results),
+        "results": [
+            {
+                "device": result.entry.device,
+                "lever": result.entry.lever,
+                "value": result.entry.value,
+                "outcome": result.outcome.value,
+                "message": result.message,
+            }
+            for result in results
+        ],
+    }

@@ -1,0 +1,1 @@
+"""The daemon beside the GPUs of one node (`coolcap node`)."""

@@ -1,0 +1,124 @@
+"""The GPUs of a node behind one worker each, with a deadline for every call."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from coolcap_agent.daemon.point import InForce, LeaseOver, Spec
+from coolcap_agent.daemon.worker import TimedOut, Unreachable, Worker, WorkerError
+from coolcap_agent.drivers.base import (
+    DriverError,
+    GpuDriver,
+    GpuInfo,
+    GpuReading,
+    NodeReading,
+    ValueRefused,
+)
+
+T = TypeVar("T")
+
+
+class Gpus:
+    """A driver, called without ever blocking the event loop or one GPU because of another."""
+
+    def __init__(self, driver: GpuDriver, *, deadline_s: float) -> None:
+        self._driver = driver
+        self._deadline_s = deadline_s
+        self._node = Worker("the node's driver")
+        self._workers: dict[str, Worker] = {}
+        self._hanging: set[str] = set()
+        self.infos: Sequence[GpuInfo] = ()
+
+    async def open(self, *, deadline_s: float) -> None:
+        """Connect and take the inventory. Raises DriverError, WorkerError."""
+
+        def connect() -> Sequence[GpuInfo]:
+            self._driver.open()
+            return self._driver.inventory()
+
+        try:
+            self.infos = await self._node.call(connect, deadline_s=deadline_s)
+        except (DriverError, WorkerError):
+            self._node.close()
+            raise
+        self._workers = {info.uuid: Worker(info.uuid) for info in self.infos}
+
+    async def close(self) -> None:
+        """Disconnect; a driver that hangs is left behind."""
+        for worker in self._workers.values():
+            worker.close()
+        try:
+            await self._node.call(self._driver.close, deadline_s=self._deadline_s)
+        except (TimedOut, Unreachable):
+            return
+        self._node.close()
+
+    async def read(self, uuid: str) -> GpuReading:
+        """Sample one GPU. Raises DriverError, WorkerError."""
+        return await self.call(uuid, lambda: self._driver.read_gpu(uuid))
+
+    async def read_node(self) -> NodeReading:
+        """Sample the server. Raises DriverError, WorkerError."""
+        return await self._node.call(self._driver.read_node, deadline_s=self._deadline_s)
+
+    async def set_power_limit(
+        self, uuid: str, power_limit_w: float, *, allowed: Callable[[], bool]
+    ) -> GpuReading:
+        """Set a limit and sample the GPU. Raises DriverError, WorkerError, LeaseOver."""
+
+        def write() -> GpuReading:
+            if not allowed():
+                raise LeaseOver("the lease ended before the write was begun; nothing was written")
+            self._driver.set_power_limit(uuid, power_limit_w=power_limit_w)
+            return self._driver.read_gpu(uuid)
+
+        return await self.call(uuid, write)
+
+    async def acknowledge(self, *, answers_time_s: float) -> None:
+        """Tell the driver that a command was carried out. Raises DriverError, WorkerError."""
+        await self._node.call(
+            lambda: self._driver.acknowledge(answers_time_s=answers_time_s),
+            deadline_s=self._deadline_s,
+        )
+
+    async def call(self, uuid: str, job: Callable[[], T]) -> T:
+        """Make a call in a GPU's thread; one that is known to hang is not waited for again."""
+        worker = self._workers[uuid]
+        if uuid in self._hanging and worker.busy:
+            raise Unreachable(f"{uuid} is blocked by an earlier call")
+        self._hanging.discard(uuid)
+        try:
+            return await worker.call(job, deadline_s=self._deadline_s)
+        except (TimedOut, Unreachable):
+            self._hanging.add(uuid)
+            raise
+
+
+class GpuPoint:
+    """The power cap of one GPU as a control point."""
+
+    def __init__(self, gpus: Gpus, uuid: str, spec: Spec) -> None:
+        self._gpus = gpus
+        self._uuid = uuid
+        self._spec = spec
+
+    @property
+    def spec(self) -> Spec:
+        """Return what is fixed about it."""
+        return self._spec
+
+    async def read(self) -> InForce:
+        """Ask the device. Raises DriverError, WorkerError."""
+        return in_force(await self._gpus.read(self._uuid))
+
+    async def write(self, value: float | None, *, allowed: Callable[[], bool]) -> InForce:
+        """Write and read back in one go. Raises DriverError, WorkerError, LeaseOver."""
+        if value is None:
+            raise ValueRefused(f"{self._uuid} always has a power limit; there is none to give back")
+        return in_force(await self._gpus.set_power_limit(self._uuid, value, allowed=allowed))
+
+
+def in_force(reading: GpuReading) -> InForce:
+    """Return the limits of a reading."""
+    return InForce(
+        requested=reading.power_limit_requested_w, effective=reading.power_limit_enforced_w
+    )

@@ -1,0 +1,105 @@
+"""Servicer of ``coolcap.v1.NodeAgent``: translates and delegates."""
+
+from collections.abc import AsyncIterator
+
+import grpc
+
+from coolcap_agent.daemon.commander import Commander
+from coolcap_agent.daemon.guard import Guard
+from coolcap_agent.daemon.latest import Latest
+from coolcap_agent.daemon.lease_calls import LeaseCalls, check_addressee
+from coolcap_agent.daemon.session import Session, SessionPort
+from coolcap_agent.node import wire
+from coolcap_agent.rpc.context import CallContext
+from coolcap_agent.rpc.refusals import RefusedError
+from coolcap_proto.v1 import common_pb2, node_agent_pb2, node_agent_pb2_grpc
+
+Request = node_agent_pb2.NodeAgentSessionRequest
+Response = node_agent_pb2.NodeAgentSessionResponse
+
+
+class NodeService(
+    LeaseCalls,
+    SessionPort[Request, node_agent_pb2.SetPowerCapsRequest, Response],
+    node_agent_pb2_grpc.NodeAgentServicer,
+):
+    """Answers the calls of one node agent."""
+
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        capabilities: node_agent_pb2.NodeCapabilities,
+        guard: Guard,
+        commander: Commander,
+        telemetry: Latest[Response],
+    ) -> None:
+        super().__init__(guard)
+        self._node_id = node_id
+        self._capabilities = capabilities
+        self._commander = commander
+        self._telemetry = telemetry
+
+    async def GetCapabilities(  # noqa: N802
+        self, request: common_pb2.GetCapabilitiesRequest, context: CallContext
+    ) -> node_agent_pb2.NodeCapabilities:
+        """Return what this node has and allows."""
+        return self._capabilities
+
+    async def GetTelemetry(  # noqa: N802
+        self, request: common_pb2.GetTelemetryRequest, context: CallContext
+    ) -> node_agent_pb2.NodeTelemetry:
+        """Return the newest reading."""
+        newest = self._telemetry.value
+        if newest is None:
+            await context.abort(
+                grpc.StatusCode.UNAVAILABLE,
+                f"{self._node_id} has no reading yet; try again in a moment",
+            )
+        return newest.telemetry
+
+    async def SetPowerCaps(  # noqa: N802
+        self, request: node_agent_pb2.SetPowerCapsRequest, context: CallContext
+    ) -> node_agent_pb2.SetPowerCapsResponse:
+        """Set power caps and read them back."""
+        try:
+            return (await self.carry_out(request)).set_power_caps
+        except RefusedError as refused:
+            await refused.end_call(context)
+            raise
+
+    async def Session(  # noqa: N802
+        self, request_iterator: AsyncIterator[Request], context: CallContext
+    ) -> AsyncIterator[Response]:
+        """Serve a controller: newest telemetry and answers up, commands and renewals down."""
+        session = Session(self, self._telemetry)
+        async for response in session.stream(request_iterator):
+            yield response
+
+    def command_of(self, request: Request) -> node_agent_pb2.SetPowerCapsRequest | None:
+        """Return the command in a session message, if it is one."""
+        return request.set_power_caps if request.HasField("set_power_caps") else None
+
+    def sequence_of(self, command: node_agent_pb2.SetPowerCapsRequest) -> int:
+        """Return the sequence of a command."""
+        return command.sequence
+
+    def renewal_of(self, request: Request) -> common_pb2.RenewLeaseRequest | None:
+        """Return the renewal in a session message, if it is one."""
+        return request.renew_lease if request.HasField("renew_lease") else None
+
+    def renew(self, renewal: common_pb2.RenewLeaseRequest) -> Response:
+        """Renew the lease. Raises RefusedError."""
+        return Response(lease=self.renewed(renewal))
+
+    async def carry_out(self, command: node_agent_pb2.SetPowerCapsRequest) -> Response:
+        """Carry out a command. Raises RefusedError."""
+        check_addressee("node_id", asked=command.node_id, own=self._node_id)
+        answer = await self._commander.carry_out(wire.command_of(command))
+        return Response(set_power_caps=wire.answer_message(command, answer))
+
+    def refusal(self, refused: RefusedError, *, sequence: int) -> Response:
+        """Return a refusal as a session message."""
+        return Response(
+            refusal=refused.message_for_session(sequence=sequence, epoch=self._guard.leases.epoch)
+        )
