@@ -20,7 +20,7 @@ SERVER_OPTIONS: Final = (
     # By default a second process binds the same port in silence and gets half of the callers.
     ("grpc.so_reuseport", 0),
     # Clients ask for signs of life; a default server would call that abuse and hang up.
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", int(KEEPALIVE_TIME_S * 1000) // 2),
+    ("grpc.http2.min_ping_interval_without_data_ms", int(KEEPALIVE_TIME_S * 1000) // 2),
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_concurrent_streams", 64),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),

@@ -76,13 +76,13 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> certs.Pki:
 
 @pytest.fixture
 def serve(pki: certs.Pki) -> Serve:
-    """Start a node agent named ``name``; the context ends it."""
+    """Start a node agent named ``name`` with a certificate ``of`` a set; the context ends it."""
 
     @asynccontextmanager
     async def start(
-        name: str = "node-01", port: int = 0
+        name: str = "node-01", *, port: int = 0, of: certs.Pki = pki
     ) -> AsyncIterator[tuple[RpcServer, Address]]:
-        server = RpcServer(tls=load_tls(pki.files(name), usages=(Usage.SERVER,), name=name))
+        server = RpcServer(tls=load_tls(of.files(name), usages=(Usage.SERVER,), name=name))
         server.add(node_agent_pb2_grpc.add_NodeAgentServicer_to_server, Node(), NODE_AGENT)
         got = await server.start(Address(host="127.0.0.1", port=port))
         await server.set_serving(True)

@@ -1,8 +1,11 @@
 """Servers over mutual TLS: who gets in, who may do what, what a bind and an end look like."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -13,8 +16,8 @@ from grpc_reflection.v1alpha import reflection_pb2
 from coolcap_agent import certs
 from coolcap_agent.rpc.address import Address, BindError
 from coolcap_agent.rpc.certificate import Usage
-from coolcap_agent.rpc.channel import CHANNEL_OPTIONS, KEEPALIVE_OPTIONS, describe, open_channel
-from coolcap_agent.rpc.server import SERVER_OPTIONS, RpcServer
+from coolcap_agent.rpc.channel import describe, open_channel
+from coolcap_agent.rpc.server import RpcServer
 from coolcap_agent.rpc.tls import Tls, load_tls
 from coolcap_proto.v1 import common_pb2, node_agent_pb2, node_agent_pb2_grpc
 
@@ -152,6 +155,46 @@ def test_caller_of_another_authority_gets_no_connection(
     assert grpc.StatusCode.UNAVAILABLE is asyncio.run(play()).code()
 
 
+def test_caller_whose_certificate_has_expired_gets_no_connection(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """
+    It was valid when the client read it; the server looks at every new connection.
+    """
+    today = datetime.now(UTC)
+    start = today - timedelta(days=2)
+    aged = certs.make_pki(tmp_path, agents=["node-01"], days=1, now=start)
+    certs.make_pki(
+        tmp_path, agents=["node-01"], controllers=(), operators=(), viewers=(), overwrite=True
+    )
+
+    async def play() -> grpc.aio.AioRpcError:
+        tls = load_tls(aged.files("control"), usages=(Usage.CLIENT,), now=start)
+        async with (
+            serve(of=aged) as (_, address),
+            open_channel(address, server_name="node-01", tls=tls) as channel,
+        ):
+            return await error_of(telemetry(channel))
+
+    assert asyncio.run(play()).code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_server_that_does_not_run_is_said_not_to_run(connect: Connect) -> None:
+    with socket.socket() as bound_but_silent:
+        bound_but_silent.bind(("127.0.0.1", 0))
+        address = Address(host="127.0.0.1", port=bound_but_silent.getsockname()[1])
+
+        async def play() -> grpc.aio.AioRpcError:
+            async with connect(address) as channel:
+                return await error_of(telemetry(channel))
+
+        error = asyncio.run(play())
+
+    assert describe(error, address=address, server_name="node-01") == (
+        f"nothing listens for node-01 at {address}; is it running?"
+    )
+
+
 def test_server_with_another_name_is_not_talked_to(serve: Serve, connect: Connect) -> None:
     """
     A wrong address book must not send the caps of one node to another.
@@ -282,15 +325,3 @@ def test_stop_ends_open_sessions(serve: Serve, connect: Connect) -> None:
             return await call.code()
 
     assert asyncio.run(play()) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-
-
-def test_server_tolerates_the_signs_of_life_its_clients_ask_for() -> None:
-    """
-    A server that allows fewer pings than its clients send hangs up on idle streams.
-    """
-    server, channel = dict(SERVER_OPTIONS), dict(CHANNEL_OPTIONS)
-
-    allowed_ms = server["grpc.http2.min_recv_ping_interval_without_data_ms"]
-    assert allowed_ms < channel["grpc.keepalive_time_ms"]
-    assert server["grpc.keepalive_permit_without_calls"] == 1
-    assert dict(KEEPALIVE_OPTIONS).items() <= server.items()

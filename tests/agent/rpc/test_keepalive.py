@@ -1,4 +1,4 @@
-"""A peer that is frozen, not closed, is noticed in seconds."""
+"""Signs of life: the options reach gRPC, agree with each other, and find a frozen peer."""
 
 import asyncio
 import os
@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from importlib.util import find_spec
+from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -14,8 +17,20 @@ import pytest
 
 from coolcap_agent import certs
 from coolcap_agent.rpc.address import Address
-from coolcap_agent.rpc.channel import KEEPALIVE_TIME_S, KEEPALIVE_TIMEOUT_S
+from coolcap_agent.rpc.channel import (
+    CHANNEL_OPTIONS,
+    KEEPALIVE_OPTIONS,
+    KEEPALIVE_TIME_S,
+    KEEPALIVE_TIMEOUT_S,
+)
+from coolcap_agent.rpc.server import SERVER_OPTIONS, RpcServer
 from coolcap_proto.v1 import node_agent_pb2, node_agent_pb2_grpc
+
+Serve = Callable[..., AbstractAsyncContextManager[tuple[RpcServer, Address]]]
+Connect = Callable[..., grpc.aio.Channel]
+Options = Sequence[tuple[str, int]]
+FASTER = 5
+"""Idle time in a test is real time, made shorter by this; gRPC pings once a second at most."""
 
 SERVER = """
 import asyncio, sys
@@ -57,7 +72,7 @@ def server(pki: certs.Pki) -> Iterator[tuple[int, Address]]:
 
 @pytest.mark.slow
 def test_frozen_server_is_noticed_within_keepalive_time_and_timeout(
-    server: tuple[int, Address], connect: Callable[..., grpc.aio.Channel]
+    server: tuple[int, Address], connect: Connect
 ) -> None:
     """
     The session carries nothing, so only the signs of life can tell; gRPC alone waits a minute.
@@ -78,3 +93,48 @@ def test_frozen_server_is_noticed_within_keepalive_time_and_timeout(
 
     assert grpc.StatusCode.UNAVAILABLE is code
     assert noticed_s < KEEPALIVE_TIME_S + KEEPALIVE_TIMEOUT_S + 2.0
+
+
+def faster(options: Options) -> list[tuple[str, int]]:
+    return [(name, v // FASTER if name.endswith("_ms") else v) for name, v in options]
+
+
+def test_every_option_is_one_that_grpc_knows() -> None:
+    """
+    gRPC ignores a misspelt option in silence; the names stand as text in its library.
+    """
+    spec = find_spec("grpc._cython.cygrpc")
+    assert spec is not None
+    assert spec.origin is not None
+    library = Path(spec.origin).read_bytes()
+    names = {name for name, _ in (*CHANNEL_OPTIONS, *SERVER_OPTIONS)}
+
+    assert {name for name in names if name.encode() + b"\0" not in library} == set()
+
+
+def test_both_ends_ask_for_signs_of_life() -> None:
+    assert dict(KEEPALIVE_OPTIONS).items() <= dict(SERVER_OPTIONS).items()
+    assert dict(KEEPALIVE_OPTIONS).items() <= dict(CHANNEL_OPTIONS).items()
+
+
+@pytest.mark.slow
+def test_idle_session_is_not_hung_up_for_asking_too_often(
+    serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A server that allows fewer pings than its clients send ends their sessions at the fourth.
+    """
+    silent = [option for option in SERVER_OPTIONS if option[0] != "grpc.keepalive_time_ms"]
+    monkeypatch.setattr("coolcap_agent.rpc.server.SERVER_OPTIONS", faster(silent))
+    monkeypatch.setattr("coolcap_agent.rpc.channel.CHANNEL_OPTIONS", faster(CHANNEL_OPTIONS))
+    request = node_agent_pb2.NodeAgentSessionRequest()
+
+    async def play() -> None:
+        async with serve() as (_, address), connect(address) as channel:
+            call = node_agent_pb2_grpc.NodeAgentStub(channel).Session()
+            for idle_s in (0.0, 5.5 * KEEPALIVE_TIME_S / FASTER):
+                await asyncio.sleep(idle_s)
+                await call.write(request)
+                assert isinstance(await call.read(), node_agent_pb2.NodeAgentSessionResponse)
+
+    asyncio.run(play())
