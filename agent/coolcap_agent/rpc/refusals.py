@@ -17,6 +17,7 @@ STATUS_OF: Final[Mapping[common_pb2.RefusalReason.ValueType, grpc.StatusCode]] =
     common_pb2.REFUSAL_REASON_INVALID: grpc.StatusCode.INVALID_ARGUMENT,
     common_pb2.REFUSAL_REASON_PERMISSION: grpc.StatusCode.PERMISSION_DENIED,
     common_pb2.REFUSAL_REASON_NOT_READY: grpc.StatusCode.UNAVAILABLE,
+    common_pb2.REFUSAL_REASON_WRONG_AGENT: grpc.StatusCode.NOT_FOUND,
 }
 """The status code of each reason, as ``common.proto`` promises it."""
 

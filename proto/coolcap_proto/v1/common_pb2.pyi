@@ -211,6 +211,10 @@ class _RefusalReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Refusal
     """The client certificate's role does not allow it. PERMISSION_DENIED. Never retry."""
     REFUSAL_REASON_NOT_READY: _RefusalReason.ValueType  # 7
     """The agent is restoring or its devices are not ready. UNAVAILABLE. Retry with back-off."""
+    REFUSAL_REASON_WRONG_AGENT: _RefusalReason.ValueType  # 8
+    """The command names another node or plant; nothing was written. NOT_FOUND. The caller fixes its
+    address book.
+    """
 
 class RefusalReason(_RefusalReason, metaclass=_RefusalReasonEnumTypeWrapper):
     """Why a command, a renewal or a call was not carried out."""
@@ -235,6 +239,10 @@ REFUSAL_REASON_PERMISSION: RefusalReason.ValueType  # 6
 """The client certificate's role does not allow it. PERMISSION_DENIED. Never retry."""
 REFUSAL_REASON_NOT_READY: RefusalReason.ValueType  # 7
 """The agent is restoring or its devices are not ready. UNAVAILABLE. Retry with back-off."""
+REFUSAL_REASON_WRONG_AGENT: RefusalReason.ValueType  # 8
+"""The command names another node or plant; nothing was written. NOT_FOUND. The caller fixes its
+address book.
+"""
 Global___RefusalReason: _TypeAlias = RefusalReason  # noqa: Y015
 
 @_typing.final
