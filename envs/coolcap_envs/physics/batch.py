@@ -66,14 +66,36 @@ class Batch:
             classes=np.zeros((plants, classes), CLASS_DTYPE),
             inputs=np.zeros(plants, PLANT_INPUT_DTYPE),
             group_inputs=np.zeros((plants, groups), GROUP_INPUT_DTYPE),
-            hourly=np.ascontiguousarray(hourly, dtype=np.float64),
+            hourly=hourly,
             series=np.zeros(plants, np.int64),
         )
 
+    def take(self, chosen: NDArray[np.int64]) -> "Batch":
+        """Return a batch of copies of the plants ``chosen``."""
+        return Batch(
+            plant=self.plant[chosen],
+            pipes_c=self.pipes_c[chosen],
+            groups=self.groups[chosen],
+            parameters=self.parameters[chosen],
+            group_parameters=self.group_parameters[chosen],
+            classes=self.classes[chosen],
+            inputs=self.inputs[chosen],
+            group_inputs=self.group_inputs[chosen],
+            hourly=self.hourly,
+            series=self.series[chosen],
+        )
+
+    def put(self, chosen: NDArray[np.int64], part: "Batch") -> None:
+        """Write the plants of ``part``, made by :meth:`take`, back to their places ``chosen``."""
+        self.plant[chosen] = part.plant
+        self.pipes_c[chosen] = part.pipes_c
+        self.groups[chosen] = part.groups
+
     def copy_row(self, target: int, other: "Batch", source: int) -> None:
-        """Make plant ``target`` a copy of plant ``source`` of ``other``, parameters included."""
-        if self.hourly is not other.hourly and not np.array_equal(self.hourly, other.hourly):
-            raise ValueError("plants that follow different weather or prices cannot be copied")
+        """Make plant ``target`` a copy of plant ``source`` of ``other``, parameters included.
+
+        ``hourly`` and ``series`` stay: which row holds the same weather is for the caller to say.
+        """
         self.plant[target] = other.plant[source]
         self.pipes_c[target] = other.pipes_c[source]
         self.groups[target] = other.groups[source]
@@ -82,4 +104,3 @@ class Batch:
         self.classes[target] = other.classes[source]
         self.inputs[target] = other.inputs[source]
         self.group_inputs[target] = other.group_inputs[source]
-        self.series[target] = other.series[source]

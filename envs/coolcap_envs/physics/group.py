@@ -12,7 +12,7 @@ from coolcap_envs.physics.gpu import (
 from coolcap_envs.physics.gpu_cap import CAP_TRACKING_RATIO, operating_point
 from coolcap_envs.physics.jit import law
 from coolcap_envs.physics.rack import inlet_temp_c, recirculation_with_shortage
-from coolcap_envs.physics.records import SUBSTEP_S, SUBSTEPS, Record
+from coolcap_envs.physics.records import SUBSTEP_S, Record
 from coolcap_envs.physics.server import fan_power_w, fan_target_ratio, lag_ratio, supply_loss_w
 from coolcap_envs.physics.service import backlog_next_s, latency_ratio
 
@@ -61,6 +61,7 @@ def substep(
     cold_temp_c: float,
     hot_temp_c: float,
     shortage_ratio: float,
+    part: float,
 ) -> tuple[float, float, float]:
     """Advance group ``g`` by one substep.
 
@@ -73,6 +74,7 @@ def substep(
         cold_temp_c: Cold-aisle temperature.
         hot_temp_c: Hot-aisle temperature.
         shortage_ratio: Share of the demand for cold air that is not met.
+        part: Share of the control step that the substep is.
 
     Returns:
         Heat to the air, W; power at the server input, W; cold air drawn if all is well, kg/s.
@@ -182,7 +184,6 @@ def substep(
     g.work_gpu_s += n * served_s
     g.offered_gpu_s += n * offered_s
     g.lost_gpu_s += n * lost_s
-    part = 1.0 / SUBSTEPS
     memory_busy = served_ratio * work.memory_busy_ratio
     g.gpu_power_w += part * power_w
     g.it_power_w += part * n * input_w

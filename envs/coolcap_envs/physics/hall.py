@@ -1,15 +1,15 @@
 """The kernel: a whole batch of plants advanced by one control step.
 
-Each control step of 30 s is six substeps of 5 s. Plants do not interact, so running them on several
-threads changes no bit of the result. Every step closes the energy balance over all streams and
-stores: electricity in = heat to the atmosphere + change of stored heat.
+A control step is a number of substeps of 5 s, six for the 30 s of the policy. Plants do not
+interact, so running them on several threads changes no bit of the result. Every step closes the
+energy balance over all streams and stores: electricity in = heat to the atmosphere + change of
+stored heat.
 """
 
 from typing import Final
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from coolcap_envs.physics import air_side, group, water_side
 from coolcap_envs.physics.batch import Batch
@@ -17,7 +17,7 @@ from coolcap_envs.physics.constants import JOULE_PER_KWH, SECONDS_PER_HOUR
 from coolcap_envs.physics.electrical import distribution_loss_w, ups_loss_w
 from coolcap_envs.physics.jit import is_compiled, kernel, law, parallel_kernel
 from coolcap_envs.physics.rack import supply_shortage_ratio
-from coolcap_envs.physics.records import SUBSTEP_S, SUBSTEPS, Record, Records
+from coolcap_envs.physics.records import SUBSTEP_S, Record, Records
 
 YEAR_START_S: Final = 1_735_689_600.0
 """First row of hourly series: 2025-01-01 00:00 UTC, seconds since 1970. Years have 8760 hours."""
@@ -63,15 +63,18 @@ def advance_one(
     i: Record,
     group_inputs: Record,
     hourly: Record,
+    substeps: int,
 ) -> None:
-    """Advance one plant by one control step."""
+    """Advance one plant by one control step of ``substeps`` substeps."""
     take_outside(p=p, hourly=hourly)
     for n in range(groups.shape[0]):
         group.begin_step(g=groups[n], i=group_inputs[n])
     it_w = crah_w = chiller_w = pump_w = tower_w = loss_w = chiller_load_w = economizer_w = 0.0
     rejected_w = makeup_kg = 0.0
+    part = 1.0 / substeps
+    step_s = substeps * SUBSTEP_S
 
-    for _ in range(SUBSTEPS):
+    for _ in range(substeps):
         supply_kg_per_s, fan_w = air_side.move_fans(p=p, q=q, i=i)
         water_kg_per_s = air_side.move_valves(p=p, q=q, i=i)
         shortage = supply_shortage_ratio(
@@ -91,6 +94,7 @@ def advance_one(
                 cold_temp_c=p.cold_temp_c,
                 hot_temp_c=p.hot_temp_c,
                 shortage_ratio=shortage,
+                part=part,
             )
             heat_w += g_heat_w
             input_w += g_input_w
@@ -141,16 +145,17 @@ def advance_one(
 
     record_step(
         p=p,
-        it_w=it_w / SUBSTEPS,
-        crah_w=crah_w / SUBSTEPS,
-        chiller_w=chiller_w / SUBSTEPS,
-        pump_w=pump_w / SUBSTEPS,
-        tower_w=tower_w / SUBSTEPS,
-        loss_w=loss_w / SUBSTEPS,
+        it_w=it_w * part,
+        crah_w=crah_w * part,
+        chiller_w=chiller_w * part,
+        pump_w=pump_w * part,
+        tower_w=tower_w * part,
+        loss_w=loss_w * part,
         other_w=q.electrical_other_power_w,
+        step_s=step_s,
     )
-    p.chiller_load_w = chiller_load_w / SUBSTEPS
-    p.economizer_load_w = economizer_w / SUBSTEPS
+    p.chiller_load_w = chiller_load_w * part
+    p.economizer_load_w = economizer_w * part
     p.makeup_water_kg += makeup_kg
     inlet_c = groups[0].inlet_temp_c
     for n in range(groups.shape[0]):
@@ -160,7 +165,6 @@ def advance_one(
     stored_j = stored_heat_j(
         p=p, q=q, cells_c=cells_c, groups=groups, group_parameters=group_parameters
     )
-    step_s = SUBSTEPS * SUBSTEP_S
     in_j = p.facility_power_w * step_s
     out_j = rejected_w * SUBSTEP_S
     p.energy_residual_ratio = (in_j - out_j - (stored_j - p.stored_heat_j)) / in_j
@@ -179,9 +183,9 @@ def record_step(
     tower_w: float,
     loss_w: float,
     other_w: float,
+    step_s: float,
 ) -> None:
     """Write the step's mean powers to plant ``p`` and add them to its counters."""
-    step_s = SUBSTEPS * SUBSTEP_S
     cooling_w = crah_w + chiller_w + pump_w + tower_w
     p.it_power_w = it_w
     p.crah_fan_power_w = crah_w
@@ -207,10 +211,8 @@ def _settle(
     group_parameters: Record,
     hourly: Record,
     series: Record,
-    chosen: Record,
 ) -> None:
-    for k in range(chosen.shape[0]):
-        b = chosen[k]
+    for b in range(plant.shape[0]):
         take_outside(p=plant[b], hourly=hourly[series[b]])
         plant[b].stored_heat_j = stored_heat_j(
             p=plant[b],
@@ -233,6 +235,7 @@ def _advance_serial(
     group_inputs: Record,
     hourly: Record,
     series: Record,
+    substeps: int,
 ) -> None:
     for b in range(plant.shape[0]):
         advance_one(
@@ -245,6 +248,7 @@ def _advance_serial(
             i=inputs[b],
             group_inputs=group_inputs[b],
             hourly=hourly[series[b]],
+            substeps=substeps,
         )
 
 
@@ -260,6 +264,7 @@ def _advance_parallel(
     group_inputs: Record,
     hourly: Record,
     series: Record,
+    substeps: int,
 ) -> None:
     for b in numba.prange(plant.shape[0]):
         advance_one(
@@ -272,45 +277,47 @@ def _advance_parallel(
             i=inputs[b],
             group_inputs=group_inputs[b],
             hourly=hourly[series[b]],
+            substeps=substeps,
         )
 
 
-def _readable(records: Records) -> Records:
-    """Return ``records`` as the kernels need them when they run uncompiled, for a debugger."""
+def readable(records: Records) -> Records:
+    """Return ``records`` as kernels need them: with named fields when run uncompiled to debug."""
     return records if is_compiled() else records.view(np.recarray)
 
 
-def settle(batch: Batch, chosen: NDArray[np.int64]) -> None:
-    """Set weather and stored heat of the plants ``chosen`` after their state was set."""
+def settle(batch: Batch) -> None:
+    """Set weather and stored heat after the state was set by hand."""
     _settle(
-        _readable(batch.plant),
+        readable(batch.plant),
         batch.pipes_c,
-        _readable(batch.groups),
-        _readable(batch.parameters),
-        _readable(batch.group_parameters),
+        readable(batch.groups),
+        readable(batch.parameters),
+        readable(batch.group_parameters),
         batch.hourly,
         batch.series,
-        chosen,
     )
 
 
-def advance(batch: Batch, *, parallel: bool = False) -> None:
+def advance(batch: Batch, *, substeps: int, parallel: bool = False) -> None:
     """Advance every plant of a batch by one control step, in place.
 
     Args:
         batch: The plants, their parameters and inputs.
+        substeps: Length of the step in substeps of 5 s.
         parallel: Spread plants over Numba's threads; the result is the same bit for bit.
     """
     run = _advance_parallel if parallel and is_compiled() else _advance_serial
     run(
-        _readable(batch.plant),
+        readable(batch.plant),
         batch.pipes_c,
-        _readable(batch.groups),
-        _readable(batch.parameters),
-        _readable(batch.group_parameters),
-        _readable(batch.classes),
-        _readable(batch.inputs),
-        _readable(batch.group_inputs),
+        readable(batch.groups),
+        readable(batch.parameters),
+        readable(batch.group_parameters),
+        readable(batch.classes),
+        readable(batch.inputs),
+        readable(batch.group_inputs),
         batch.hourly,
         batch.series,
+        substeps,
     )

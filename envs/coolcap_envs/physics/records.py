@@ -23,9 +23,6 @@ Record = Any
 
 SUBSTEP_S: Final = 5.0
 """Physics step. Air and water follow within tens of seconds, so 5 s resolves them."""
-SUBSTEPS: Final = 6
-CONTROL_STEP_S: Final = SUBSTEP_S * SUBSTEPS
-"""One call of a kernel."""
 PIPE_CELLS: Final = 16
 """Cells of the chilled-water pipe."""
 

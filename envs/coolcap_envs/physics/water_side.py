@@ -197,13 +197,9 @@ def condenser_water(
         air_flow_ratio=p.tower_fan_ratio * i.tower_available_ratio,
     )
     rejected_w = flow_w_per_k * (p.cw_leaving_temp_c - cooled_c)
-    p.basin_temp_c = chw.mixed_temp_next_c(
-        temp_c=p.basin_temp_c,
-        capacity_w_per_k=q.cw_basin_mass_kg * WATER_SPECIFIC_HEAT_J_PER_KG_K / SUBSTEP_S,
-        flow_w_per_k=flow_w_per_k,
-        inlet_temp_c=cooled_c,
-        heat_w=0.0,
-    )
+    # Explicit Euler, for what left the basin in this substep did so at its old temperature.
+    gained_j = (economizer_w + condenser_w + pump_w - rejected_w) * SUBSTEP_S
+    p.basin_temp_c += gained_j / (q.cw_basin_mass_kg * WATER_SPECIFIC_HEAT_J_PER_KG_K)
     makeup = makeup_kg_per_s(
         evaporation=evaporation_kg_per_s(heat_w=rejected_w, latent_share=q.water_latent_heat_ratio),
         water_flow_kg_per_s=q.cw_flow_design_kg_per_s * i.pump_available_ratio,

@@ -1,0 +1,373 @@
+"""A batch of simulated sites behind the same protocol as real devices.
+
+Member i of a batch depends on its own seed only, never on its place or on the others, bit for bit.
+Kernels advance the batch; this file seeds, takes setpoints, reads out and counts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from coolcap_envs.contract.layout import Layout
+from coolcap_envs.contract.levers import PLANT_LEVERS
+from coolcap_envs.contract.setpoints import Applied, Setpoints
+from coolcap_envs.contract.signals import (
+    GROUP_COLUMN,
+    GROUP_SIGNALS,
+    PLANT_COLUMN,
+    PLANT_SIGNALS,
+)
+from coolcap_envs.contract.telemetry import BoolArray, FloatArray, Telemetry
+from coolcap_envs.outside import Outside
+from coolcap_envs.physics import hall
+from coolcap_envs.physics.batch import Batch
+from coolcap_envs.physics.constants import JOULE_PER_KWH, SECONDS_PER_HOUR
+from coolcap_envs.physics.records import SUBSTEP_S
+from coolcap_envs.physics.sensors import GROUP_READINGS, PLANT_READINGS, read_out
+from coolcap_envs.plant_parameters import ParameterTemplates
+from coolcap_envs.safety.limits import Limits
+from coolcap_envs.site import Site
+from coolcap_envs.warm_start import start_warm
+from coolcap_envs.weather import HOURS_PER_YEAR
+from coolcap_envs.workload.demand import class_table
+from coolcap_envs.workload.feed import DemandFeed
+
+_LEVER_INPUTS: Final = (
+    "supply_air_setpoint_c",
+    "chw_setpoint_c",
+    "cw_setpoint_c",
+    "air_flow_setpoint_ratio",
+)
+"""Inputs of the physics for the first levers; coolant distribution is not simulated yet."""
+_AVAILABILITIES: Final = ("crah", "chiller", "tower", "pump")
+_REFUSALS_LISTED: Final = 16
+_DAY_S: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Exact sums since the last reset; arrays have the batch shape.
+
+    Attributes:
+        it_energy_kwh: Energy of the IT equipment.
+        cooling_energy_kwh: Energy of fans, chiller, pumps and tower.
+        facility_energy_kwh: Energy at the facility's meter.
+        makeup_water_kg: Water drawn.
+        cost_usd: Price of the energy.
+        carbon_kg: Emissions of the energy.
+        work_gpu_h: Useful work done, reference GPU-hours.
+        offered_gpu_h: Work offered.
+        lost_gpu_h: Work given up.
+        waiting_gpu_h: Work waiting now; offered = done + lost + waiting.
+        stored_heat_kwh: Heat stored now above that at the reset: what cooling still owes.
+        energy_residual_ratio: Error of the energy balance in the last step, of its energy.
+    """
+
+    it_energy_kwh: FloatArray
+    cooling_energy_kwh: FloatArray
+    facility_energy_kwh: FloatArray
+    makeup_water_kg: FloatArray
+    cost_usd: FloatArray
+    carbon_kg: FloatArray
+    work_gpu_h: FloatArray
+    offered_gpu_h: FloatArray
+    lost_gpu_h: FloatArray
+    waiting_gpu_h: FloatArray
+    stored_heat_kwh: FloatArray
+    energy_residual_ratio: FloatArray
+
+
+class SimulatedPlant:
+    """One simulated site, or a batch of them; implements ``contract.plant.Plant``.
+
+    Args:
+        site: The site.
+        batch_size: Number of plants; None for a single one, without a batch axis.
+        seed: Plant i starts with a :meth:`reset` by ``seed + i``.
+        threads: Threads that advance the batch; 1 is best below about 128 plants.
+    """
+
+    def __init__(
+        self, site: Site, *, batch_size: int | None = None, seed: int = 0, threads: int = 1
+    ) -> None:
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; at least 1 is needed")
+        self._site = site
+        self._is_single = batch_size is None
+        self._threads = threads
+        count, groups = batch_size or 1, site.layout.group_count
+        self._templates = ParameterTemplates(site)
+        self._outside = Outside(site)
+        self._batch = Batch.zeros(
+            plants=count,
+            groups=groups,
+            classes=len(self._templates.classes),
+            hourly=self._outside.hourly,
+        )
+        self._feed = DemandFeed(class_table(site.workload), plants=count, groups=groups)
+        self._keys = np.zeros(count, dtype=np.uint64)
+        self._heat_at_reset_j = np.zeros(count)
+        self._group_columns = np.array([GROUP_COLUMN[name] for name in GROUP_READINGS])
+        self._plant_columns = np.array([PLANT_COLUMN[name] for name in PLANT_READINGS])
+        self._has_lever = site.layout.plant_levers[: len(_LEVER_INPUTS)].copy()
+        self._can_take = site.layout.plant_levers.copy()
+        self._can_take[len(_LEVER_INPUTS) :] = False
+        self.reset([seed + i for i in range(count)])
+
+    @property
+    def layout(self) -> Layout:
+        """Return what stands where."""
+        return self._site.layout
+
+    @property
+    def limits(self) -> Limits:
+        """Return the site's limits; the plant itself refuses only what its devices refuse."""
+        return self._site.limits
+
+    @property
+    def weathers(self) -> tuple[str, ...]:
+        """Return the names of the site's weather years."""
+        return self._site.weathers
+
+    def reset(
+        self,
+        seeds: int | Sequence[int],
+        *,
+        where: BoolArray | None = None,
+        start_time_s: float | ArrayLike | None = None,
+        randomise_ratio: float = 0.0,
+        weather: str | None = None,
+    ) -> None:
+        """Start new episodes: default setpoints, counters at 0, everything drawn from the seeds.
+
+        Args:
+            seeds: One per plant, those of plants that go on being ignored; or one for a single.
+            where: Which plants to reset, shape ``[B]``; all if None.
+            start_time_s: UTC, one for all or one per plant; None draws a midnight of the year.
+            randomise_ratio: How much of the site's randomisation applies: 0 none, 1 all.
+            weather: Name of a weather year; None draws one of the site's.
+
+        Raises:
+            ValueError: If the number of seeds is not the number of plants.
+            ConfigError: If there is no such weather year.
+        """
+        count = len(self._keys)
+        each = [seeds] if isinstance(seeds, int | np.integer) else list(seeds)
+        if len(each) != count:
+            raise ValueError(f"{len(each)} seeds for {count} plants; one for each is needed")
+        if not 0.0 <= randomise_ratio <= 1.0:
+            raise ValueError(f"randomise_ratio is {randomise_ratio}; 0 to 1 is allowed")
+        chosen = np.flatnonzero(np.ones(count, dtype=bool) if where is None else where)
+        times = np.full(count, np.nan)
+        if start_time_s is not None:
+            times[:] = start_time_s
+        for b in chosen.tolist():
+            self._draw(b, int(each[b]), float(times[b]), randomise_ratio, weather)
+        self._feed.write(self._batch.group_inputs)
+        start_warm(self._batch, chosen)
+        self._heat_at_reset_j[chosen] = self._batch.plant["stored_heat_j"][chosen]
+
+    def _draw(
+        self, b: int, seed: int, start_time_s: float, randomise_ratio: float, weather: str | None
+    ) -> None:
+        """Set everything of plant ``b`` that its seed decides, and its inputs to defaults."""
+        batch = self._batch
+        of_plant, of_demand, of_noise = np.random.SeedSequence(seed).spawn(3)
+        rng = np.random.default_rng(of_plant)
+        drawn = self.weathers[int(rng.integers(len(self.weathers)))]
+        day = int(rng.integers(HOURS_PER_YEAR // 24))
+        batch.series[b] = row = self._outside.row(drawn if weather is None else weather)
+        offset_s = SECONDS_PER_HOUR * self._outside.utc_offset_h(row)
+        if np.isnan(start_time_s):
+            start_time_s = hall.YEAR_START_S + _DAY_S * day - offset_s
+        plant, groups, classes = self._templates.draw(rng, randomise_ratio)
+        batch.parameters[b], batch.group_parameters[b], batch.classes[b] = plant, groups, classes
+        batch.plant[b] = np.zeros((), batch.plant.dtype)
+        batch.groups[b] = np.zeros((), batch.groups.dtype)
+        batch.plant["time_s"][b] = start_time_s
+
+        for k, name in enumerate(_LEVER_INPUTS):
+            batch.inputs[name][b] = self.limits.lever_default[k]
+        for name in _AVAILABILITIES:
+            batch.inputs[f"{name}_available_ratio"][b] = 1.0
+        batch.group_inputs["power_cap_w"][b] = self.layout.power_limit_default_w
+        batch.group_inputs["clock_max_ratio"][b] = 1.0
+        self._feed.start(
+            b,
+            np.random.default_rng(of_demand),
+            local_hour=((start_time_s + offset_s) % _DAY_S) / SECONDS_PER_HOUR,
+        )
+        self._keys[b] = of_noise.generate_state(1, np.uint64)[0]
+
+    def advance(self, dt_s: float = 30.0) -> None:
+        """Let time pass: ``dt_s`` seconds, a multiple of 5.
+
+        Powers read afterwards are means over the last 30 s or less, temperatures are of the end.
+        """
+        left = round(dt_s / SUBSTEP_S)
+        if left < 1 or abs(left * SUBSTEP_S - dt_s) > 1e-9:
+            raise ValueError(f"dt_s is {dt_s:g} s; a multiple of {SUBSTEP_S:g} s is needed")
+        while left:
+            substeps = min(left, self._feed.write(self._batch.group_inputs))
+            if self._threads > 1:
+                numba.set_num_threads(min(self._threads, numba.get_num_threads()))
+            hall.advance(self._batch, substeps=substeps, parallel=self._threads > 1)
+            self._feed.advance(substeps)
+            left -= substeps
+
+    def read(self) -> Telemetry:
+        """Return readings as the instruments give them; two reads of one moment are equal."""
+        return self._read(is_noisy=True)
+
+    def read_truth(self) -> Telemetry:
+        """Return the same readings without noise, bias and rounding, for rewards and meters."""
+        return self._read(is_noisy=False)
+
+    def _read(self, *, is_noisy: bool) -> Telemetry:
+        batch = self._batch
+        count, n = batch.groups.shape
+        groups = np.full((count, n, len(GROUP_SIGNALS)), np.nan)
+        plant = np.full((count, len(PLANT_SIGNALS)), np.nan)
+        read_out(
+            groups,
+            plant,
+            self._group_columns,
+            self._plant_columns,
+            self._has_lever,
+            hall.readable(batch.plant),
+            hall.readable(batch.groups),
+            hall.readable(batch.parameters),
+            hall.readable(batch.group_parameters),
+            hall.readable(batch.inputs),
+            hall.readable(batch.group_inputs),
+            self._keys,
+            is_noisy,
+        )
+        return Telemetry(
+            time_s=self._shaped(batch.plant["time_s"].copy()),
+            groups=self._shaped(groups),
+            plant=self._shaped(plant),
+            groups_age_s=self._shaped(np.zeros((count, n))),
+            plant_age_s=self._shaped(np.zeros((count, len(PLANT_SIGNALS)))),
+        )
+
+    def _shaped(self, values: FloatArray) -> FloatArray:
+        return values[0] if self._is_single else values
+
+    def apply(self, setpoints: Setpoints) -> Applied:
+        """Command setpoints; devices refuse what is outside their range and keep what they had."""
+        batch, layout = self._batch, self.layout
+        shape = batch.groups.shape
+        refusals: list[str] = []
+
+        cap_w = np.reshape(setpoints.power_cap_w, shape)
+        fits = (cap_w >= layout.power_limit_min_w) & (cap_w <= layout.power_limit_max_w)
+        held = batch.group_inputs["power_cap_w"]
+        held[fits] = cap_w[fits]
+        for b, n in np.argwhere(~fits & ~np.isnan(cap_w))[:_REFUSALS_LISTED]:
+            refusals.append(
+                f"power cap {cap_w[b, n]:g} W for {self._name(b)}{layout.group_names[n]} is "
+                f"outside {layout.power_limit_min_w[n]:g} to {layout.power_limit_max_w[n]:g} W "
+                "(limits of the device)"
+            )
+        clock_mhz = np.reshape(setpoints.sm_clock_max_mhz, shape)
+        top_mhz = layout.sm_clock_max_mhz
+        fits = (clock_mhz > 0.0) & (clock_mhz <= top_mhz)
+        batch.group_inputs["clock_max_ratio"][fits] = (clock_mhz / top_mhz)[fits]
+        for b, n in np.argwhere(~fits & ~np.isnan(clock_mhz))[:_REFUSALS_LISTED]:
+            refusals.append(
+                f"clock {clock_mhz[b, n]:g} MHz for {self._name(b)}{layout.group_names[n]} is "
+                f"outside 0 to {top_mhz[n]:g} MHz (limits of the device)"
+            )
+
+        in_force = np.full((shape[0], len(PLANT_LEVERS)), np.nan)
+        levers = np.reshape(setpoints.plant, in_force.shape)
+        for k, lever in enumerate(PLANT_LEVERS):
+            asked = levers[:, k]
+            fits = (asked >= lever.low) & (asked <= lever.high) & self._can_take[k]
+            for b in np.flatnonzero(~fits & ~np.isnan(asked))[:_REFUSALS_LISTED]:
+                why = (
+                    f"is outside {lever.low:g} to {lever.high:g} {lever.unit} (range of the lever)"
+                    if self._can_take[k]
+                    else f"is refused: {layout.name} has no such lever (site file)"
+                )
+                refusals.append(f"{lever.name} {asked[b]:g} of {self._name(b)}plant {why}")
+            if self._can_take[k]:
+                value = batch.inputs[_LEVER_INPUTS[k]]
+                value[fits] = asked[fits]
+                in_force[:, k] = value
+        return Applied(
+            setpoints=Setpoints(
+                power_cap_w=self._shaped(held.copy()),
+                sm_clock_max_mhz=self._shaped(batch.group_inputs["clock_max_ratio"] * top_mhz),
+                plant=self._shaped(in_force),
+            ),
+            refusals=tuple(refusals),
+        )
+
+    def _name(self, b: int) -> str:
+        return "" if self._is_single else f"member {b} "
+
+    def set_available(
+        self,
+        *,
+        crah: float | ArrayLike | None = None,
+        chiller: float | ArrayLike | None = None,
+        tower: float | ArrayLike | None = None,
+        pump: float | ArrayLike | None = None,
+    ) -> None:
+        """Set which share of a kind of device is fit to run, 0 to 1; None leaves it alone.
+
+        Raises:
+            ValueError: If a share is outside 0 to 1.
+        """
+        shares = dict(zip(_AVAILABILITIES, (crah, chiller, tower, pump), strict=True))
+        for name, share in shares.items():
+            if share is None:
+                continue
+            values = np.asarray(share, dtype=np.float64)
+            if not np.all((values >= 0.0) & (values <= 1.0)):
+                raise ValueError(f"available share of {name} is {share}; 0 to 1 is allowed")
+            self._batch.inputs[f"{name}_available_ratio"] = values
+
+    def totals(self) -> Totals:
+        """Return exact sums since the last reset."""
+        plant, groups = self._batch.plant, self._batch.groups
+
+        def of_groups(gpu_s: NDArray[Any]) -> FloatArray:
+            return self._shaped(gpu_s.sum(axis=-1) / SECONDS_PER_HOUR)
+
+        return Totals(
+            it_energy_kwh=self._shaped(plant["it_energy_j"] / JOULE_PER_KWH),
+            cooling_energy_kwh=self._shaped(plant["cooling_energy_j"] / JOULE_PER_KWH),
+            facility_energy_kwh=self._shaped(plant["facility_energy_j"] / JOULE_PER_KWH),
+            makeup_water_kg=self._shaped(plant["makeup_water_kg"].copy()),
+            cost_usd=self._shaped(plant["cost_usd"].copy()),
+            carbon_kg=self._shaped(plant["carbon_g"] / 1000.0),
+            work_gpu_h=of_groups(groups["work_gpu_s"]),
+            offered_gpu_h=of_groups(groups["offered_gpu_s"]),
+            lost_gpu_h=of_groups(groups["lost_gpu_s"]),
+            waiting_gpu_h=of_groups(self.layout.gpu_count * groups["backlog_s"]),
+            stored_heat_kwh=self._shaped(
+                (plant["stored_heat_j"] - self._heat_at_reset_j) / JOULE_PER_KWH
+            ),
+            energy_residual_ratio=self._shaped(plant["energy_residual_ratio"].copy()),
+        )
+
+    def copy_from(self, other: "SimulatedPlant", *, source: int = 0, target: int = 0) -> None:
+        """Make plant ``target`` a copy of plant ``source`` of ``other``, its future included.
+
+        Both must be of the same site; from here on equal setpoints give equal trajectories.
+        """
+        if other._site is not self._site:
+            raise ValueError(f"{self.layout.name} cannot copy a plant of another site object")
+        name = other._outside.name(int(other._batch.series[source]))
+        self._batch.copy_row(target, other._batch, source)
+        self._batch.series[target] = self._outside.row(name)
+        self._feed.copy_member(target, other._feed, source)
+        self._keys[target] = other._keys[source]
+        self._heat_at_reset_j[target] = other._heat_at_reset_j[source]

@@ -1,0 +1,174 @@
+"""Sites: a plant as data. One TOML file holds layout, limits and everything the simulator needs.
+
+Every number of ``[simulation]`` stands with its source: ``{ value = 1.2, source = "…" }``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from coolcap_envs.contract.config import Table, read_toml, site_path
+from coolcap_envs.contract.errors import ConfigError
+from coolcap_envs.contract.layout import Layout
+from coolcap_envs.gpu_models import GpuModel, load_gpu_model, take_parameters, take_sourced
+from coolcap_envs.physics.parameters import (
+    CLASS_PARAMETERS,
+    GPU_PARAMETERS,
+    PLANT_PARAMETERS,
+    SERVER_PARAMETERS,
+    WORKLOAD_CLASSES,
+)
+from coolcap_envs.safety.limits import Limits
+from coolcap_envs.safety.site_limits import SIMULATION_TABLE, read_site_limits
+from coolcap_envs.weather import check_weather_name
+from coolcap_envs.workload.demand import WORKLOAD_PARAMETERS
+
+RANDOMISABLE: Final = {
+    f"{p.table}.{p.name}": p
+    for p in (*PLANT_PARAMETERS, *SERVER_PARAMETERS, *GPU_PARAMETERS, *CLASS_PARAMETERS)
+}
+"""Parameters a site may randomise, by ``table.name``."""
+
+_GRID: Final = (
+    ("price_mean_usd_per_kwh", "USD/kWh", 0.0, 10.0),
+    ("price_swing_ratio", "1", 0.0, 1.0),
+    ("price_peak_hour", "h", 0.0, 24.0),
+    ("carbon_mean_g_per_kwh", "g/kWh", 0.0, 2000.0),
+    ("carbon_swing_ratio", "1", 0.0, 1.0),
+    ("carbon_peak_hour", "h", 0.0, 24.0),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Site:
+    """A site as its file describes it.
+
+    Attributes:
+        layout: What stands where.
+        limits: What setpoints must keep to.
+        parameters: Values of ``PLANT_PARAMETERS`` by record field.
+        servers: Values of ``SERVER_PARAMETERS`` by record field, for each GPU model.
+        gpu_models: GPU models of the layout, by name.
+        weathers: Names of the weather years it is simulated in; the first is the default.
+        grid: Daily course of price and carbon intensity.
+        workload: Values of ``WORKLOAD_PARAMETERS`` by name, for each of ``WORKLOAD_CLASSES``.
+        randomisation: Lowest and highest factor by ``table.name``; see ``RANDOMISABLE``.
+    """
+
+    layout: Layout
+    limits: Limits
+    parameters: Mapping[str, float]
+    servers: Mapping[str, Mapping[str, float]]
+    gpu_models: Mapping[str, GpuModel]
+    weathers: tuple[str, ...]
+    grid: Mapping[str, float]
+    workload: Mapping[str, Mapping[str, float]]
+    randomisation: Mapping[str, tuple[float, float]]
+
+    @property
+    def name(self) -> str:
+        """Return the name of the site."""
+        return self.layout.name
+
+
+def _read_plant(table: Table) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for name in dict.fromkeys(p.table for p in PLANT_PARAMETERS):
+        rows = tuple(p for p in PLANT_PARAMETERS if p.table == name)
+        part = take_parameters(table.take_table(name), rows)
+        values |= {f"{name}_{key}": value for key, value in part.items()}
+    low, high = values["hall_recirculation_low_ratio"], values["hall_recirculation_high_ratio"]
+    if low > high:
+        table.complain("hall.recirculation_low_ratio", f"= {low:g} exceeds the highest, {high:g}")
+    return values
+
+
+def _read_servers(table: Table, models: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    servers: dict[str, dict[str, float]] = {}
+    for model in models:
+        part = take_parameters(table.take_table(model), SERVER_PARAMETERS)
+        servers[model] = {f"server_{key}": value for key, value in part.items()}
+    table.finish()
+    return servers
+
+
+def _read_workload(table: Table) -> dict[str, dict[str, float]]:
+    workload = {
+        name: take_parameters(table.take_table(name), WORKLOAD_PARAMETERS)
+        for name in WORKLOAD_CLASSES
+    }
+    table.finish()
+    if not sum(work["share_ratio"] for work in workload.values()) > 0.0:
+        table.complain("training.share_ratio", "and those of all other classes are 0")
+    return workload
+
+
+def _read_randomisation(table: Table) -> dict[str, tuple[float, float]]:
+    ranges: dict[str, tuple[float, float]] = {}
+    names = table.keys()
+    for key in names:
+        part = table.take_table(key)
+        if key not in RANDOMISABLE:
+            part.take_float("low", low=0.0, high=100.0, unit="(factor)")
+            table.complain(f'"{key}"', f"is no parameter; there are {', '.join(RANDOMISABLE)}")
+            continue
+        low = part.take_float("low", low=0.05, high=1.0, unit="(factor)")
+        high = part.take_float("high", low=1.0, high=10.0, unit="(factor)")
+        part.take_str("source")
+        part.finish()
+        ranges[key] = (low, high)
+    return ranges
+
+
+def _read_weathers(table: Table, folder: Path) -> tuple[str, ...]:
+    names = table.take_strs("years")
+    table.take_str("source")
+    table.finish()
+    if not names:
+        table.complain("years", "names no weather")
+    resolved = tuple(str(folder / name) if name.endswith(".epw") else name for name in names)
+    for name in resolved:
+        if problem := check_weather_name(name):
+            table.complain("years", problem)
+    return resolved
+
+
+def load_site(site: str | Path) -> Site:
+    """Return ``site``: a shipped site's name or a path ending in ``.toml``.
+
+    Raises:
+        ConfigError: With every problem of the file at once.
+    """
+    path = site_path(str(site))
+    root = Table(read_toml(path), path="", problems=[])
+    layout, limits = read_site_limits(root)
+    table = root.take_table(SIMULATION_TABLE)
+    models = tuple(dict.fromkeys(layout.gpu_models))
+    gpu_models: dict[str, GpuModel] = {}
+    for model in models:
+        try:
+            gpu_models[model] = load_gpu_model(model)
+        except ConfigError as error:
+            root.problems += [f"layout.nodes.gpu_model {error.origin}: {p}" for p in error.problems]
+    grid = table.take_table("grid")
+    result = Site(
+        layout=layout,
+        limits=limits,
+        parameters=_read_plant(table),
+        servers=_read_servers(table.take_table("server"), models),
+        gpu_models=gpu_models,
+        weathers=_read_weathers(table.take_table("weather"), path.parent),
+        grid={
+            key: take_sourced(grid, key, low=low, high=high, unit=unit)
+            for key, unit, low, high in _GRID
+        },
+        workload=_read_workload(table.take_table("workload")),
+        randomisation=_read_randomisation(table.take_table("randomisation", needed=False)),
+    )
+    grid.finish()
+    table.finish()
+    root.finish()
+    if root.problems:
+        raise ConfigError(str(path), root.problems)
+    return result

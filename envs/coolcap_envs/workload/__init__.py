@@ -1,0 +1,1 @@
+"""Demand for the GPUs' work: seeded generators, one member of a batch at a time."""
