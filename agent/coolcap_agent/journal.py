@@ -43,11 +43,16 @@ class JournalDamaged(CoolcapError):  # noqa: N818 - reads as the event it report
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Value of one lever before the first write; None: the device's own control decided."""
+    """What was in force on one lever before the first write.
+
+    ``value`` is None if it could not be told; ``local`` is true if the device's own control decided
+    it, which then has to be given the lever back.
+    """
 
     device: str
     lever: str
     value: float | None
+    local: bool = False
 
     @property
     def key(self) -> Key:
@@ -161,6 +166,7 @@ def _entry(item: Mapping[str, object]) -> Entry:
         device=str(item["device"]),
         lever=str(item["lever"]),
         value=None if value is None else float(value),
+        local=item["local"] is True,
     )
 
 

@@ -20,7 +20,7 @@ from coolcap_agent.daemon.point import (
 )
 from coolcap_agent.daemon.worker import WorkerError
 from coolcap_agent.drivers.base import DeviceLost, DriverError
-from coolcap_agent.journal import Entry, Key, device_of
+from coolcap_agent.journal import Key, device_of
 from coolcap_agent.lease import Lease
 from coolcap_agent.rpc.refusals import RefusedError
 from coolcap_proto.v1 import common_pb2
@@ -131,7 +131,7 @@ class Commander:
                     results[plan.key] = plan
                     locked.pop(plan.key).release()
             ready = [plan for plan in plans if isinstance(plan, _Plan)]
-            await self._guard.protect(lease, [_entry(plan) for plan in ready])
+            await self._guard.protect(lease, [p.before.entry(p.point.spec.key) for p in ready])
             for result in await asyncio.gather(*(self._write(lease, p, locked) for p in ready)):
                 results[result.key] = result
         finally:
@@ -180,8 +180,15 @@ class Commander:
                 else Outcome.DEVICE_ERROR
             )
             return Result(key=spec.key, outcome=outcome, asked=asked, message=str(error))
-        start = before.journaled
-        if start is None and not spec.may_release:
+        if before.overridden:
+            return Result(
+                key=spec.key,
+                outcome=Outcome.OVERRIDDEN,
+                asked=asked,
+                in_force=before,
+                message=f"{spec.say(asked)} was not written: {before.overridden}",
+            )
+        if not (math.isfinite(before.value) or before.local):
             return Result(
                 key=spec.key,
                 outcome=Outcome.DEVICE_ERROR,
@@ -191,10 +198,7 @@ class Commander:
                 "it could not be put back",
             )
         value, why = step_towards(
-            spec,
-            target=asked,
-            start=math.nan if start is None else start,
-            span_s=self._writes.span_s(spec.key),
+            spec, target=asked, start=before.value, span_s=self._writes.span_s(spec.key)
         )
         return _Plan(point=point, asked=asked, before=before, value=value, why=why)
 
@@ -208,7 +212,7 @@ class Commander:
             written=plan.value,
             message=plan.why,
         )
-        if not spec.same(plan.before.requested, plan.value):
+        if plan.before.local or not spec.same(plan.before.requested, plan.value):
             result = await self._write_and_verify(lease, plan, result)
         locked.pop(spec.key).release()
         if result.outcome not in (Outcome.APPLIED, Outcome.UNCHANGED):
@@ -243,11 +247,6 @@ class Commander:
             self._guard.faults.begin(key, f"driver took no acknowledgement: {error}")
         else:
             self._guard.faults.end(key, "driver takes acknowledgements again")
-
-
-def _entry(plan: _Plan) -> Entry:
-    device, lever = plan.point.spec.key
-    return Entry(device=device, lever=lever, value=plan.before.journaled)
 
 
 def _invalid(message: str) -> RefusedError:

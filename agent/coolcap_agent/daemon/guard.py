@@ -104,6 +104,10 @@ class Guard:
         lease = self.leases.live()
         return lease is not None and self._held.get(key) == lease.epoch
 
+    def restores(self, key: Key) -> bool:
+        """Return whether a value from before the first write is still to be put back."""
+        return key in self._journal.entries and not self.holds(key)
+
     def lock(self, key: Key) -> asyncio.Lock:
         """Return the lock of a point: a command and a restore never meet on one."""
         return self._locks.setdefault(key, asyncio.Lock())

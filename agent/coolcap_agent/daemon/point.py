@@ -12,8 +12,14 @@ from typing import Protocol
 from coolcap_agent.clock import Clock
 from coolcap_agent.daemon.outcome import Outcome
 from coolcap_agent.daemon.worker import TimedOut, Unreachable, WorkerError
-from coolcap_agent.drivers.base import DeviceLost, DriverError, NotPermitted, ValueRefused
-from coolcap_agent.journal import Key
+from coolcap_agent.drivers.base import (
+    DeviceLost,
+    DriverError,
+    NotPermitted,
+    Overridden,
+    ValueRefused,
+)
+from coolcap_agent.journal import Entry, Key
 
 
 class LeaseOver(WorkerError):  # noqa: N818 - reads as the event it reports
@@ -24,17 +30,24 @@ class LeaseOver(WorkerError):  # noqa: N818 - reads as the event it reports
 class InForce:
     """What a device says after asking it; NaN where it does not.
 
-    ``requested`` is what was last asked of it, ``effective`` what it follows.
+    ``requested`` is what was last asked of it, ``effective`` what it follows. ``local``: its own
+    control decides. ``overridden`` says who holds it against us, empty if nobody.
     """
 
     requested: float
     effective: float
+    local: bool = False
+    overridden: str = ""
 
     @property
-    def journaled(self) -> float | None:
-        """Return what to put back later; None: the device's own control decides."""
-        value = self.requested if math.isfinite(self.requested) else self.effective
-        return value if math.isfinite(value) else None
+    def value(self) -> float:
+        """Return what is in force, as far as it can be told."""
+        return self.requested if math.isfinite(self.requested) else self.effective
+
+    def entry(self, key: Key) -> Entry:
+        """Return the journal's entry of a point in this state."""
+        value = self.value if math.isfinite(self.value) else None
+        return Entry(device=key[0], lever=key[1], value=value, local=self.local)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +70,9 @@ class Spec:
         tolerance: Read-back within this of the written value counts as it.
         refusal: Why the agent never writes this point, empty if it does.
         refusal_outcome: The outcome that goes with ``refusal``.
-        default: What to restore when the journal was damaged; None: leave it alone.
-        may_release: Whether the device can decide by itself again (a value of None).
+        default: What to restore when the journal was damaged; None: nothing.
+        releases: Whether the device has a control of its own to give the point back to, which
+            happens as well when the journal was damaged.
         reapply: Whether a value somebody else changed is written again under a live lease.
     """
 
@@ -78,7 +92,7 @@ class Spec:
     refusal: str
     refusal_outcome: Outcome
     default: float | None
-    may_release: bool
+    releases: bool
     reapply: bool
 
     def amount(self, value: float) -> str:
@@ -111,11 +125,11 @@ class Point(Protocol):
         """Ask the device. Raises DriverError, WorkerError."""
         ...
 
-    async def write(self, value: float | None, *, allowed: Callable[[], bool]) -> InForce:
+    async def write(self, value: float, *, allowed: Callable[[], bool]) -> InForce:
         """Write and read back in one go.
 
         Args:
-            value: What to write; None gives the point back to the device's own control.
+            value: What to write.
             allowed: Asked right before the write, in the device's thread.
 
         Raises:
@@ -123,6 +137,10 @@ class Point(Protocol):
             DriverError: If the device refuses.
             WorkerError: If it does not answer.
         """
+        ...
+
+    async def release(self) -> None:
+        """Give the point back to the device's own control. Raises DriverError, WorkerError."""
         ...
 
 
@@ -182,6 +200,8 @@ def failure_outcome(error: DriverError | WorkerError) -> Outcome:
             return Outcome.TIMED_OUT
         case LeaseOver() | Unreachable() | DeviceLost():
             return Outcome.DEVICE_UNREACHABLE
+        case Overridden():
+            return Outcome.OVERRIDDEN
         case NotPermitted():
             return Outcome.READ_ONLY
         case ValueRefused():

@@ -47,15 +47,16 @@ class Reconciler:
                 continue
             if self._guard.lock(key).locked() or before.get(key) != commanded:
                 continue  # written to while it was read
-            if spec.same(in_force.requested, commanded):
+            if not in_force.overridden and spec.same(in_force.requested, commanded):
                 self._guard.faults.end(fault, well)
                 continue
             self.overridden.add(key)
             then = "writing it again" if spec.reapply else "leaving it alone"
+            by = f" ({in_force.overridden})" if in_force.overridden else ""
             self._guard.faults.begin(
                 fault,
                 f"{spec.say(commanded)} was changed to {spec.amount(in_force.requested)} by "
-                f"somebody else; {then}",
+                f"somebody else{by}; {then}",
             )
             if spec.reapply:
                 await self._reapply(self._points[key], commanded)

@@ -1,6 +1,5 @@
 """Putting journaled values back, point by point."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 from coolcap_agent.daemon.guard import Restored
@@ -38,9 +37,9 @@ class PointRestorer:
     def values_without_journal(self) -> Sequence[Entry]:
         """Return the points' defaults, to be restored when the journal was damaged."""
         return [
-            Entry(device=spec.key[0], lever=spec.key[1], value=spec.default)
+            Entry(device=spec.key[0], lever=spec.key[1], value=spec.default, local=spec.releases)
             for spec in (point.spec for point in self._points.values())
-            if spec.default is not None and not spec.refusal
+            if (spec.default is not None or spec.releases) and not spec.refusal
         ]
 
     async def put_back(self, entry: Entry, *, at_once: bool) -> Restored:
@@ -60,29 +59,29 @@ class PointRestorer:
 
     async def _put_back(self, point: Point, entry: Entry, *, ramp: bool) -> Restored:
         spec = point.spec
-        if entry.value is None:
-            await point.write(None, allowed=_always)
-            self._writes.note(spec.key)
-            return Restored(entry=entry, outcome=Outcome.RESTORED)
         before = await point.read()
-        if spec.same(before.requested, entry.value):
-            return Restored(entry=entry, outcome=Outcome.RESTORED)
-        value = entry.value
-        if ramp:
-            start = before.journaled
-            value, _ = step_towards(
-                spec,
-                target=entry.value,
-                start=math.nan if start is None else start,
-                span_s=self._writes.span_s(spec.key),
-                restoring=True,
-            )
-        after = await point.write(value, allowed=_always)
-        self._writes.note(spec.key)
-        if problem := verification_problem(spec, written=value, after=after):
-            return Restored(entry=entry, outcome=Outcome.NOT_VERIFIED, message=problem)
-        done = spec.same(value, entry.value)
-        return Restored(entry=entry, outcome=Outcome.RESTORED if done else Outcome.RESTORING)
+        done, note = True, ""
+        if before.overridden:
+            note = f"left as it is: {before.overridden}"
+        elif entry.value is not None and not spec.same(before.requested, entry.value):
+            value = entry.value
+            if ramp:
+                value, _ = step_towards(
+                    spec,
+                    target=entry.value,
+                    start=before.value,
+                    span_s=self._writes.span_s(spec.key),
+                    restoring=True,
+                )
+            after = await point.write(value, allowed=_always)
+            self._writes.note(spec.key)
+            if problem := verification_problem(spec, written=value, after=after):
+                return Restored(entry=entry, outcome=Outcome.NOT_VERIFIED, message=problem)
+            done = spec.same(value, entry.value)
+        if done and entry.local:
+            await point.release()
+        outcome = Outcome.RESTORED if done else Outcome.RESTORING
+        return Restored(entry=entry, outcome=outcome, message=note)
 
 
 def _always() -> bool:

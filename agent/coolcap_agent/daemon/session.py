@@ -7,7 +7,7 @@ when it is full, no more requests are read, and gRPC's flow control holds the cl
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final, Generic, TypeVar
 
 from coolcap_agent.daemon.latest import Latest
@@ -64,7 +64,7 @@ class Session(Generic[Request, Command, Answer]):
         self._work = asyncio.Event()
         self._room = asyncio.Event()
 
-    async def stream(self, requests: AsyncIterator[Request]) -> AsyncIterator[Answer]:
+    async def stream(self, requests: AsyncIterator[Request]) -> AsyncGenerator[Answer, None]:
         """Serve the client until it goes away."""
         tasks = [asyncio.create_task(self._read(requests)), asyncio.create_task(self._run())]
         self._telemetry.listen(self._wake)

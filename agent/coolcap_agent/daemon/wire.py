@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from coolcap_agent.daemon.guard import Guard, Restored
@@ -102,3 +104,8 @@ def restore_report(results: Sequence[Restored]) -> dict[str, Any]:
             for result in results
         ],
     }
+
+
+def plain(message: Message) -> dict[str, Any]:
+    """Return a message as plain data under the names of the API, for ``--json``."""
+    return MessageToDict(message, preserving_proto_field_name=True)

@@ -193,11 +193,22 @@ class CoolingDriver(Protocol):
         ...
 
     def read_setpoint(self, lever: str) -> float:
-        """Return the value in force, NaN if the equipment's own program decides."""
+        """Return the value in force, NaN if it cannot be told. Raises DeviceLost."""
+        ...
+
+    def read_lever(self, lever: str) -> LeverReading:
+        """Return the value in force and who decides it. Raises DeviceLost."""
         ...
 
     def set_setpoint(self, lever: str, *, value: float) -> None:
-        """Command a value. Raises DeviceLost, NotPermitted, ValueRefused."""
+        """Command a value. Raises DeviceLost, NotPermitted, ValueRefused, Overridden."""
+        ...
+
+    def release(self, lever: str) -> None:
+        """Give the lever back to the equipment's own program, as far as it is ours.
+
+        Idempotent; never takes away what somebody else set. Raises DeviceLost, NotPermitted.
+        """
         ...
 
     def acknowledge(self, *, answers_time_s: float) -> None:

@@ -20,6 +20,8 @@ GPU_DRIVERS: Final = {
 COOLING_DRIVERS: Final = {
     "simulated": "coolcap_agent.drivers.simulated",
 }
+EXTRAS: Final = {"nvml": "agent", "opcua": "opcua"}
+"""Extra that brings the packages of a driver, where it is not ``plant``."""
 GPU_GROUP: Final = "coolcap.gpu_drivers"
 COOLING_GROUP: Final = "coolcap.cooling_drivers"
 
@@ -76,7 +78,17 @@ def _maker(table: Table, own: dict[str, str], group: str, function: str) -> tupl
     """Return the name taken from ``table`` and its maker, None after a problem."""
     name = table.take_str("name")
     if name in own:
-        return name, getattr(import_module(own[name]), function)
+        try:
+            return name, getattr(import_module(own[name]), function)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("coolcap"):
+                raise
+            table.complain(
+                "name",
+                f"= {name!r} needs the package {error.name}: install it, for example with "
+                f"pip install 'coolcap[{EXTRAS.get(name, 'plant')}]'",
+            )
+            return name, None
     others = {point.name: point for point in entry_points(group=group)} if name else {}
     if name in others:
         return name, others[name].load()

@@ -14,7 +14,9 @@ from coolcap_agent.drivers.base import (
     DriverError,
     GpuInfo,
     GpuReading,
+    Holder,
     LeverInfo,
+    LeverReading,
     NodeReading,
     NotPermitted,
     SignalReading,
@@ -256,6 +258,20 @@ class SimulatedCoolingDriver(_HallUser):
         if not math.isnan(commanded):
             return commanded
         return float(self._hall.table("lever_info")["default_value"][row])
+
+    def read_lever(self, lever: str) -> LeverReading:
+        """Return the value in force; whatever was commanded counts as ours. Raises DeviceLost."""
+        row = self._row(lever)
+        free = math.isnan(float(self._hall.table("lever_control")["commanded"][row]))
+        return LeverReading(
+            lever=lever,
+            value=self.read_setpoint(lever),
+            holder=Holder.LOCAL if free else Holder.OURS,
+        )
+
+    def release(self, lever: str) -> None:
+        """Give a lever back to the hall's own program. Raises DeviceLost, NotPermitted."""
+        self.set_setpoint(lever, value=math.nan)
 
     def set_setpoint(self, lever: str, *, value: float) -> None:
         """Command a value. Raises DeviceLost, NotPermitted, ValueRefused."""

@@ -2,21 +2,17 @@
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from coolcap_agent.clock import Clock
 from coolcap_agent.daemon import wire as shared_wire
-from coolcap_agent.daemon.commander import Commander
+from coolcap_agent.daemon.control import Control
 from coolcap_agent.daemon.guard import Guard
 from coolcap_agent.daemon.latest import Latest
-from coolcap_agent.daemon.point import Spec, WriteTimes
-from coolcap_agent.daemon.reconciler import Reconciler
-from coolcap_agent.daemon.restorer import PointRestorer
+from coolcap_agent.daemon.point import Spec
 from coolcap_agent.daemon.state_dir import StateDir
 from coolcap_agent.daemon.version import agent_version
 from coolcap_agent.drivers.base import GpuInfo
-from coolcap_agent.journal import Journal, Key
-from coolcap_agent.lease import LeaseKeeper
 from coolcap_agent.logging import FaultLog
 from coolcap_agent.node import wire
 from coolcap_agent.node.config import NodeConfig
@@ -43,32 +39,24 @@ class NodeAgent:
         self._faults = FaultLog(log)
         self._boot_id = secrets.token_hex(8)
         self._telemetry: Latest[Response] = Latest()
-        points: Mapping[Key, GpuPoint] = {
+        self._points = {
             power_key(info.uuid): GpuPoint(
                 gpus, info.uuid, config.limits.spec(info, read_only=config.agent.read_only)
             )
             for info in gpus.infos
         }
-        self._points = points
-        writes = WriteTimes(clock)
-        self._guard = Guard(
-            leases=LeaseKeeper(
-                agent=config.agent.agent_id,
-                epoch_path=state.epoch,
-                ttl_default_s=config.agent.lease.ttl_default_s,
-                ttl_max_s=config.agent.lease.ttl_max_s,
-            ),
-            journal=Journal(state.journal),
-            restorer=PointRestorer(points=points, writes=writes),
+        self._control = Control.build(
+            config.agent,
+            points=self._points,
+            state=state,
+            clock=clock,
+            driver=gpus,
             faults=self._faults,
+            ramp_back=False,
         )
-        self._commander = Commander(
-            points=points, guard=self._guard, writes=writes, clock=clock, driver=gpus
-        )
-        self._reconciler = Reconciler(points=points, guard=self._guard, commander=self._commander)
         self._sampler = Sampler(
             gpus,
-            read_only=frozenset(key[0] for key, point in points.items() if point.spec.refusal),
+            read_only=frozenset(key[0] for key, p in self._points.items() if p.spec.refusal),
             clock=clock,
             faults=self._faults,
         )
@@ -76,7 +64,7 @@ class NodeAgent:
     @property
     def guard(self) -> Guard:
         """Return what holds lease and journal."""
-        return self._guard
+        return self._control.guard
 
     @property
     def clock(self) -> Clock:
@@ -91,8 +79,8 @@ class NodeAgent:
                 self._config,
                 [(info, self._points[power_key(info.uuid)].spec) for info in self._gpus.infos],
             ),
-            guard=self._guard,
-            commander=self._commander,
+            guard=self.guard,
+            commander=self._control.commander,
             telemetry=self._telemetry,
         )
         server.add(
@@ -103,28 +91,19 @@ class NodeAgent:
 
     async def sample(self) -> None:
         """Read everything once, compare it with what was commanded, and publish it."""
-        before = self._reconciler.before_reading()
+        before = self._control.reconciler.before_reading()
         sample = await self._sampler.sample()
         found = {
             power_key(gpu.info.uuid): in_force(gpu.reading)
             for gpu in sample.gpus
             if gpu.reading is not None
         }
-        await self._reconciler.reconcile(found, before=before)
+        await self._control.reconciler.reconcile(found, before=before)
         self._telemetry.put(Response(telemetry=self._message(sample)))
 
     async def close(self) -> None:
         """Disconnect from the GPUs."""
         await self._gpus.close()
-
-    def log_what_is_read_only(self) -> None:
-        """Say at start which GPUs will not be commanded, and why."""
-        reasons: dict[str, list[str]] = {}
-        for key, point in self._points.items():
-            if point.spec.refusal:
-                reasons.setdefault(point.spec.refusal, []).append(key[0])
-        for reason, uuids in reasons.items():
-            log.warning("read-only for %s: %s", ", ".join(uuids), reason)
 
     def _message(self, sample: NodeSample) -> node_agent_pb2.NodeTelemetry:
         return wire.telemetry_message(
@@ -132,7 +111,7 @@ class NodeAgent:
             node_id=self._config.agent.agent_id,
             sequence=self._telemetry.version + 1,
             boot_id=self._boot_id,
-            lease=shared_wire.lease_status(self._guard),
+            lease=shared_wire.lease_status(self.guard),
             faults={gpu.info.uuid: self._faults.about(gpu.info.uuid) for gpu in sample.gpus},
         )
 
@@ -161,6 +140,4 @@ async def open_node(config: NodeConfig, state: StateDir) -> NodeAgent:
     clock = config.agent.clock()
     gpus = Gpus(config.driver, deadline_s=config.agent.device_deadline_s)
     await gpus.open(deadline_s=OPEN_DEADLINE_S)
-    agent = NodeAgent(config, gpus=gpus, state=state, clock=clock)
-    agent.log_what_is_read_only()
-    return agent
+    return NodeAgent(config, gpus=gpus, state=state, clock=clock)

@@ -11,7 +11,6 @@ from coolcap_agent.drivers.base import (
     GpuInfo,
     GpuReading,
     NodeReading,
-    ValueRefused,
 )
 
 T = TypeVar("T")
@@ -110,11 +109,12 @@ class GpuPoint:
         """Ask the device. Raises DriverError, WorkerError."""
         return in_force(await self._gpus.read(self._uuid))
 
-    async def write(self, value: float | None, *, allowed: Callable[[], bool]) -> InForce:
+    async def write(self, value: float, *, allowed: Callable[[], bool]) -> InForce:
         """Write and read back in one go. Raises DriverError, WorkerError, LeaseOver."""
-        if value is None:
-            raise ValueRefused(f"{self._uuid} always has a power limit; there is none to give back")
         return in_force(await self._gpus.set_power_limit(self._uuid, value, allowed=allowed))
+
+    async def release(self) -> None:
+        """Do nothing: a GPU has no control of its own that would take over."""
 
 
 def in_force(reading: GpuReading) -> InForce:

@@ -99,7 +99,7 @@ class CapLimits:
             default=info.power_limit_default_w
             if math.isfinite(info.power_limit_default_w)
             else None,
-            may_release=False,
+            releases=False,
             reapply=True,
         )
 

@@ -4,11 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
-
 from coolcap_agent.daemon import process
-from coolcap_agent.daemon.wire import restore_report
+from coolcap_agent.daemon.wire import plain, restore_report
 from coolcap_agent.logging import FaultLog
 from coolcap_agent.node import wire
 from coolcap_agent.node.agent import OPEN_DEADLINE_S, capabilities, log, open_node
@@ -71,10 +68,6 @@ async def _once(config: NodeConfig) -> dict[str, Any]:
     )
     telemetry.ClearField("lease")
     return {
-        "capabilities": _plain(capabilities(config, [(i, specs[i.uuid]) for i in gpus.infos])),
-        "telemetry": _plain(telemetry),
+        "capabilities": plain(capabilities(config, [(i, specs[i.uuid]) for i in gpus.infos])),
+        "telemetry": plain(telemetry),
     }
-
-
-def _plain(message: Message) -> dict[str, Any]:
-    return MessageToDict(message, preserving_proto_field_name=True)

@@ -1,6 +1,7 @@
 """Servicer of ``coolcap.v1.NodeAgent``: translates and delegates."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import grpc
 
@@ -72,9 +73,9 @@ class NodeService(
         self, request_iterator: AsyncIterator[Request], context: CallContext
     ) -> AsyncIterator[Response]:
         """Serve a controller: newest telemetry and answers up, commands and renewals down."""
-        session = Session(self, self._telemetry)
-        async for response in session.stream(request_iterator):
-            yield response
+        async with aclosing(Session(self, self._telemetry).stream(request_iterator)) as responses:
+            async for response in responses:
+                yield response
 
     def command_of(self, request: Request) -> node_agent_pb2.SetPowerCapsRequest | None:
         """Return the command in a session message, if it is one."""

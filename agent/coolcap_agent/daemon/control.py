@@ -1,0 +1,80 @@
+"""Guard, commander and reconciler of one agent, wired together the same way in both."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from coolcap_agent.clock import Clock
+from coolcap_agent.config import AgentConfig
+from coolcap_agent.daemon.commander import Acknowledger, Commander
+from coolcap_agent.daemon.guard import Guard
+from coolcap_agent.daemon.point import Point, WriteTimes
+from coolcap_agent.daemon.reconciler import Reconciler
+from coolcap_agent.daemon.restorer import PointRestorer
+from coolcap_agent.daemon.state_dir import StateDir
+from coolcap_agent.journal import Journal, Key, device_of
+from coolcap_agent.lease import LeaseKeeper
+from coolcap_agent.logging import FaultLog
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """Everything between the service and the points of one agent."""
+
+    guard: Guard
+    commander: Commander
+    reconciler: Reconciler
+
+    @classmethod
+    def build(
+        cls,
+        config: AgentConfig,
+        *,
+        points: Mapping[Key, Point],
+        state: StateDir,
+        clock: Clock,
+        driver: Acknowledger,
+        faults: FaultLog,
+        ramp_back: bool,
+    ) -> "Control":
+        """Wire the parts together, and say which points will not be commanded.
+
+        Args:
+            config: What both agents share.
+            points: All points of the agent.
+            state: Folder of journal and epoch.
+            clock: Site time.
+            driver: Told of commands that were carried out.
+            faults: Where faults are noted.
+            ramp_back: Whether values go back within their slew.
+        """
+        writes = WriteTimes(clock)
+        guard = Guard(
+            leases=LeaseKeeper(
+                agent=config.agent_id,
+                epoch_path=state.epoch,
+                ttl_default_s=config.lease.ttl_default_s,
+                ttl_max_s=config.lease.ttl_max_s,
+            ),
+            journal=Journal(state.journal),
+            restorer=PointRestorer(points=points, writes=writes, ramp=ramp_back),
+            faults=faults,
+        )
+        commander = Commander(points=points, guard=guard, writes=writes, clock=clock, driver=driver)
+        _log_what_is_read_only(list(points.values()))
+        return cls(
+            guard=guard,
+            commander=commander,
+            reconciler=Reconciler(points=points, guard=guard, commander=commander),
+        )
+
+
+def _log_what_is_read_only(points: Sequence[Point]) -> None:
+    reasons: dict[str, list[str]] = {}
+    for spec in (point.spec for point in points):
+        if spec.refusal:
+            reasons.setdefault(spec.refusal, []).append(device_of(spec.key))
+    for reason, devices in reasons.items():
+        log.warning("read-only for %s: %s", ", ".join(devices), reason)

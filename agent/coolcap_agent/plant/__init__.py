@@ -1,0 +1,1 @@
+"""The daemon beside the cooling plant (`coolcap plant`)."""

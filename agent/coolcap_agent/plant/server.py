@@ -1,0 +1,77 @@
+"""Entry points of ``coolcap plant``."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from coolcap_agent.daemon import process
+from coolcap_agent.daemon.wire import plain, restore_report
+from coolcap_agent.logging import FaultLog
+from coolcap_agent.plant import wire
+from coolcap_agent.plant.agent import OPEN_DEADLINE_S, capabilities, log, open_plant
+from coolcap_agent.plant.config import PlantConfig, read_plant_config
+from coolcap_agent.plant.equipment import Equipment
+from coolcap_agent.plant.sampler import Sampler
+from coolcap_proto.v1 import common_pb2, plant_agent_pb2
+
+
+def run_plant(path: Path) -> int:
+    """Run the plant agent until it is told to stop; return the exit code.
+
+    Raises:
+        ConfigError: If the config is unusable.
+    """
+    config = read_plant_config(path)
+    return process.run(config.agent, lambda state: open_plant(config, state))
+
+
+def plant_restore(path: Path) -> dict[str, Any]:
+    """Put back what a dead plant agent's journal holds, and return what became of each value.
+
+    Raises:
+        CoolcapError: If config, journal or equipment are unusable, or the agent is alive.
+    """
+    config = read_plant_config(path)
+    return restore_report(process.restore(config.agent, lambda state: open_plant(config, state)))
+
+
+def plant_once(path: Path) -> dict[str, Any]:
+    """Return levers and one reading; writes nothing and needs no running agent.
+
+    Raises:
+        CoolcapError: If config or driver are unusable.
+    """
+    return asyncio.run(_once(read_plant_config(path)))
+
+
+async def _once(config: PlantConfig) -> dict[str, Any]:
+    equipment = Equipment(config.driver, deadline_s=config.agent.device_deadline_s)
+    await equipment.open(deadline_s=OPEN_DEADLINE_S)
+    faults = FaultLog(log)
+    try:
+        levers = [
+            (info, config.limits.spec(info, read_only=config.agent.read_only))
+            for info in equipment.infos
+        ]
+        sample = await Sampler(
+            equipment,
+            age_max_s=config.signal_age_max_s,
+            clock=config.agent.clock(),
+            faults=faults,
+        ).sample()
+    finally:
+        await equipment.close()
+    telemetry = wire.telemetry_message(
+        sample,
+        plant_id=config.agent.agent_id,
+        sequence=1,
+        boot_id="",
+        lease=common_pb2.LeaseStatus(),
+        states={
+            lever.info.name: plant_agent_pb2.LEVER_STATE_UNSPECIFIED for lever in sample.levers
+        },
+        commanded={},
+        faults={info.name: faults.about(info.name) for info, _ in levers},
+    )
+    telemetry.ClearField("lease")
+    return {"capabilities": plain(capabilities(config, levers)), "telemetry": plain(telemetry)}
