@@ -72,6 +72,11 @@ class Equipment(Protocol[A]):
         """Return the device's name in the point map."""
         ...
 
+    @property
+    def connected(self) -> bool:
+        """Return whether the connection stands, as far as this side knows."""
+        ...
+
     async def connect(self) -> None:
         """Reach the device and check that it is the one meant."""
         ...
@@ -110,7 +115,6 @@ class Line(Generic[A]):
         self._equipment = equipment
         self._on_connect = on_connect
         self._connecting = asyncio.Lock()
-        self._connected = False
         self._pause_s = RETRY_FIRST_S
         self._retry_mono_s = -math.inf
         self.problem = ""
@@ -127,7 +131,7 @@ class Line(Generic[A]):
             DeviceLost: If the device is not reached, and whatever ``job`` raises.
         """
         async with self._connecting:
-            if not self._connected:
+            if not self._equipment.connected:
                 await self._connect(urgent=urgent)
         try:
             return await job(self._equipment)
@@ -137,7 +141,6 @@ class Line(Generic[A]):
 
     async def close(self) -> None:
         """Disconnect."""
-        self._connected = False
         await self._equipment.disconnect()
 
     async def _connect(self, *, urgent: bool) -> None:
@@ -155,7 +158,6 @@ class Line(Generic[A]):
         except BaseException:
             await self._equipment.disconnect()
             raise
-        self._connected = True
         self._pause_s = RETRY_FIRST_S
         if self.problem:
             _log.info("%s answers again", self._equipment.name)
@@ -165,5 +167,4 @@ class Line(Generic[A]):
         if not self.problem:
             _log.warning("%s is lost: %s", self._equipment.name, error)
         self.problem = str(error)
-        self._connected = False
         await self._equipment.disconnect()

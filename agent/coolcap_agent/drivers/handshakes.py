@@ -8,7 +8,6 @@ import asyncio
 import math
 from typing import Final, Generic, TypeVar
 
-from coolcap_agent.drivers.base import Overridden
 from coolcap_agent.drivers.equipment import Equipment
 from coolcap_agent.drivers.points import Address, Handshake
 
@@ -26,19 +25,17 @@ class HandshakeKeeper(Generic[A]):
         self._beat = 0
         self._lock = asyncio.Lock()
 
-    async def refuse_if_overridden(self, device: Equipment[A], *, lever: str) -> None:
-        """Raise Overridden if a person has taken the device over, or its switch cannot be read."""
+    async def overridden(self, device: Equipment[A]) -> str:
+        """Return why a person may have taken the device over, empty if the switch is off."""
         point = self._handshake.override
         if point is None:
-            return
+            return ""
         sample = (await device.read([point.address])).get(point.address)
-        if sample is None or sample.problem:
-            why = "does not answer" if sample is None else sample.problem
-            raise Overridden(f"{lever} was not written: override switch {point} is unknown: {why}")
-        if sample.raw != 0.0:
-            raise Overridden(
-                f"{lever} was not written: override switch {point} is on ({sample.raw:g})"
-            )
+        if sample is None:
+            return f"override switch {point} does not answer"
+        if sample.problem:
+            return f"override switch {point} is unknown: {sample.problem}"
+        return f"override switch {point} is on ({sample.raw:g})" if sample.raw else ""
 
     async def keep(self, device: Equipment[A]) -> None:
         """Beat once and switch enable on if it is not."""

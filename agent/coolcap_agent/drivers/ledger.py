@@ -40,6 +40,10 @@ class Ledger(Generic[A]):
         """Return whether this driver has written here and not given the point back."""
         return self._entry is not None
 
+    def adopt(self, *, before: float) -> None:
+        """Take over what an earlier process wrote; ``before`` is what stood there before that."""
+        self._entry = _Entry(before=before, written=math.nan, attempted=math.nan)
+
     async def read(self, device: Equipment[A]) -> LeverReading:
         """Return what is in force and who decides."""
         command = await device.command_at(self.point.point.address)
@@ -51,6 +55,11 @@ class Ledger(Generic[A]):
         elif entry is not None and not math.isnan(command.ours):
             holder = Holder.OURS if self._is_ours(entry, command) else Holder.OTHER
             message = "" if holder is Holder.OURS else self._foreign(entry, command)
+            if holder is Holder.OURS and not self._is_followed(command, value):
+                holder = Holder.LOCAL
+                message = (
+                    f"{self.point.feedback} says our {self._number(entry.written)} is not followed"
+                )
         return LeverReading(lever=self.point.lever, value=value, holder=holder, message=message)
 
     async def write(self, device: Equipment[A], value: float, *, settle_s: float) -> None:
@@ -156,7 +165,13 @@ class Ledger(Generic[A]):
             return math.nan
         return feedback.value_of(sample.raw)
 
+    def _is_followed(self, command: Command, value: float) -> bool:
+        stands = self.point.point.value_of(command.ours)
+        return self.point.feedback is None or self.point.matches(stands, value)
+
     def _is_ours(self, entry: _Entry, command: Command) -> bool:
+        if math.isnan(entry.written) and math.isnan(entry.attempted):
+            return True  # adopted: whatever stands there is an earlier process's
         ours = self.point.point.value_of(command.ours)
         return self.point.matches(ours, entry.written) or self.point.matches(ours, entry.attempted)
 

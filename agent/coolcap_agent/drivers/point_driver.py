@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 from coolcap_agent.drivers.base import (
@@ -140,7 +140,7 @@ class PointDriver(Generic[D, A]):
     def read_lever(self, lever: str) -> LeverReading:
         """Return what is in force and who decides. Raises DeviceLost if no point answers."""
         ledgers = self._of(lever)
-        results = self._on_each(ledgers, lambda ledger, device: ledger.read(device), "reading")
+        results = self._on_each(ledgers, self._read_lever, "reading")
         readings = [r for r in results if isinstance(r, LeverReading)]
         errors = [r for r in results if isinstance(r, DriverError)]
         if not readings:
@@ -190,6 +190,15 @@ class PointDriver(Generic[D, A]):
         results = self._on_each(ledgers, self._release, "release")
         if errors := [r for r in results if isinstance(r, DriverError)]:
             raise _worst(lever, errors, done=len(ledgers) - len(errors))
+
+    def adopt(self, lever: str, *, before: float) -> None:
+        """Note that an earlier process wrote this lever, and what stood there before.
+
+        A later release then restores ``before`` where there is no slot to empty, and a handshake
+        of the earlier process is ended.
+        """
+        for ledger in self._of(lever):
+            ledger.adopt(before=before)
 
     def acknowledge(self, *, answers_time_s: float) -> None:
         """Do nothing; only simulated hardware keeps in step by it."""
@@ -276,11 +285,18 @@ class PointDriver(Generic[D, A]):
 
         await self._lines[name].use(job)
 
+    async def _read_lever(self, ledger: Ledger[A], device: Equipment[A]) -> LeverReading:
+        reading = await ledger.read(device)
+        handshake = self._handshakes.get(device.name)
+        if handshake is not None and (why := await handshake.overridden(device)):
+            return replace(reading, holder=Holder.OTHER, message=why)
+        return reading
+
     async def _set(self, ledger: Ledger[A], device: Equipment[A], value: float) -> None:
         settle_s = self._patience.settle_s
         handshake = self._handshakes.get(device.name)
-        if handshake is not None:
-            await handshake.refuse_if_overridden(device, lever=ledger.point.lever)
+        if handshake is not None and (why := await handshake.overridden(device)):
+            raise Overridden(f"{ledger.point.lever} {value:g} was not written: {why}")
         await ledger.write(device, value, settle_s=settle_s)
         if handshake is not None:
             await handshake.keep(device)

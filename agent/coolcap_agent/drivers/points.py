@@ -75,21 +75,23 @@ class Device(Protocol):
 
 A = TypeVar("A", bound=Address)
 D = TypeVar("D", bound=Device)
-A_co = TypeVar("A_co", bound=Address, covariant=True)
-D_co = TypeVar("D_co", bound=Device, covariant=True)
 
 
-class Dialect(Protocol[D_co, A_co]):
+class Dialect(Protocol[D, A]):
     """What a protocol adds to the point map. Takers complain in the table they are given."""
 
     protocol: str
 
-    def take_device(self, table: Table, *, name: str, folder: Path) -> D_co:
+    def take_device(self, table: Table, *, name: str, folder: Path) -> D:
         """Take a device's keys; relative paths start in ``folder``."""
         ...
 
-    def take_address(self, table: Table, *, written: bool) -> A_co:
+    def take_address(self, table: Table, *, written: bool) -> A:
         """Take an address; ``written`` tells whether the point will be written."""
+        ...
+
+    def problems_of(self, points: "PointMap[D, A]") -> list[str]:
+        """Return what is wrong between points and devices that each are right by themselves."""
         ...
 
 
@@ -163,25 +165,36 @@ class PointMap(Generic[D, A]):
     levers: tuple[LeverPoint[A], ...]
     handshakes: tuple[Handshake[A], ...]
 
+    def points(self) -> list[Point[A]]:
+        """Return every point, whatever it is for."""
+        several = [
+            *((lever.point, lever.feedback) for lever in self.levers),
+            *((sensor.point,) for sensor in self.sensors),
+            *((h.enable, h.heartbeat, h.override) for h in self.handshakes),
+        ]
+        return [point for some in several for point in some if point is not None]
 
-def take_points(options: Table, dialect: Dialect[D, A], *, folder: Path) -> PointMap[D, A] | None:
-    """Read the file that ``points`` of a driver's options names; None after a problem.
+
+def take_points(options: Table, dialect: Dialect[D, A], *, folder: Path) -> PointMap[D, A]:
+    """Read the file that ``points`` of a driver's options names; empty after a problem.
 
     All problems of the file are recorded in ``options``, each with the file's name.
     """
+    nothing: PointMap[D, A] = PointMap(devices=(), sensors=(), levers=(), handshakes=())
     name = options.take_str("points")
     if not name:
-        return None
+        return nothing
     path = folder / name
     try:
         data = read_toml(path)
     except ConfigError as error:
         options.problems.append(str(error))
-        return None
+        return nothing
     root = Table(data, path="", problems=[])
     points = _Reader(dialect, path.parent).read(root)
-    options.problems += [f"{path}: {problem}" for problem in root.problems]
-    return None if root.problems else points
+    problems = root.problems or dialect.problems_of(points)
+    options.problems += [f"{path}: {problem}" for problem in problems]
+    return nothing if problems else points
 
 
 class _Reader(Generic[D, A]):
