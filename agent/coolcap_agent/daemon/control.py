@@ -1,8 +1,9 @@
 """Guard, commander and reconciler of one agent, wired together the same way in both."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from coolcap_agent.clock import Clock
 from coolcap_agent.config import AgentConfig
@@ -17,6 +18,25 @@ from coolcap_agent.lease import LeaseKeeper
 from coolcap_agent.logging import FaultLog
 
 log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Stamping(Protocol):
+    """A driver that stamps its readings itself, with a clock that can be given to it."""
+
+    now_s: Callable[[], float]
+
+
+def open_clock(config: AgentConfig, driver: object) -> Clock:
+    """Return the clock that paces sampling, given to the driver too where it is simulated.
+
+    Raises:
+        DriverError: If the file that carries a simulated clock is not there yet.
+    """
+    clock = config.clock()
+    if config.simulated_clock is not None and isinstance(driver, Stamping):
+        driver.now_s = clock.now_s
+    return clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -239,7 +239,10 @@ class Guard:
             results = await asyncio.gather(*(self._put_back(key, at_once=at_once) for key in mine))
         finally:
             self._active.difference_update(mine)
-        return [result for result in results if result is not None]
+        found = [result for result in results if result is not None]
+        if done := [result for result in found if result.outcome is Outcome.RESTORED]:
+            log.info("%d values from before the first write are back", len(done))
+        return found
 
     async def _put_back(self, key: Key, *, at_once: bool) -> Restored | None:
         async with self.lock(key):

@@ -126,12 +126,11 @@ async def _run(config: AgentConfig, make: Callable[[], Awaitable[Agent]], tls: T
 async def _serve(config: AgentConfig, make: Callable[[], Awaitable[Agent]], tls: Tls) -> None:
     agent = await open_patiently(make)
     try:
-        report(await agent.guard.start())
+        await agent.guard.start()
         await _offer(config, agent, tls)
     finally:
         notify("STOPPING=1")
         results = await agent.guard.shut_down()
-        report(results)
         await agent.close()
         if failed := [result for result in results if result.outcome is not Outcome.RESTORED]:
             raise NotRestoredError(
@@ -204,13 +203,6 @@ async def _keep_watchdog_quiet() -> None:
     while period_s is not None:
         notify("WATCHDOG=1")
         await asyncio.sleep(period_s)
-
-
-def report(results: Sequence[Restored]) -> None:
-    """Log what was restored in one line."""
-    if results:
-        done = sum(result.outcome is Outcome.RESTORED for result in results)
-        log.info("%d of %d values from before the first write are back", done, len(results))
 
 
 def _leaves(group: BaseExceptionGroup[CoolcapError]) -> list[BaseException]:

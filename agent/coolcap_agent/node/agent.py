@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from coolcap_agent.clock import Clock
 from coolcap_agent.daemon import wire as shared_wire
-from coolcap_agent.daemon.control import Control
+from coolcap_agent.daemon.control import Control, open_clock
 from coolcap_agent.daemon.guard import Guard
 from coolcap_agent.daemon.latest import Latest
 from coolcap_agent.daemon.point import Spec
@@ -137,7 +137,7 @@ async def open_node(config: NodeConfig, state: StateDir) -> NodeAgent:
         DriverError: If they cannot be reached.
         WorkerError: If they do not answer.
     """
-    clock = config.agent.clock()
+    clock = open_clock(config.agent, config.driver)
     gpus = Gpus(config.driver, deadline_s=config.agent.device_deadline_s)
     await gpus.open(deadline_s=OPEN_DEADLINE_S)
     return NodeAgent(config, gpus=gpus, state=state, clock=clock)

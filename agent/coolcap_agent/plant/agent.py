@@ -2,12 +2,11 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
 
 from coolcap_agent.clock import Clock
 from coolcap_agent.daemon import wire as shared_wire
-from coolcap_agent.daemon.control import Control
+from coolcap_agent.daemon.control import Control, open_clock
 from coolcap_agent.daemon.guard import Guard
 from coolcap_agent.daemon.latest import Latest
 from coolcap_agent.daemon.point import Spec
@@ -28,13 +27,6 @@ log = logging.getLogger(__name__)
 
 OPEN_DEADLINE_S = 60.0
 """Longest wait for one attempt to connect."""
-
-
-@runtime_checkable
-class Stamping(Protocol):
-    """A driver that stamps its readings itself, with a clock that can be given to it."""
-
-    now_s: Callable[[], float]
 
 
 class PlantAgent:
@@ -164,9 +156,7 @@ async def open_plant(config: PlantConfig, state: StateDir) -> PlantAgent:
         DriverError: If it cannot be reached.
         WorkerError: If it does not answer.
     """
-    clock = config.agent.clock()
-    if config.agent.simulated_clock is not None and isinstance(config.driver, Stamping):
-        config.driver.now_s = clock.now_s
+    clock = open_clock(config.agent, config.driver)
     equipment = Equipment(config.driver, deadline_s=config.agent.device_deadline_s)
     await equipment.open(deadline_s=OPEN_DEADLINE_S)
     return PlantAgent(config, equipment=equipment, state=state, clock=clock)
