@@ -35,7 +35,7 @@ class SmallPlant:
         self._cooling_energy_kwh = 2.0
         self.inlet_temp_c = 22.0
         self.asked: list[Setpoints] = []
-        self.available: dict[str, list[float]] = {}
+        self.available: list[dict[str, float]] = []
 
     @property
     def layout(self) -> Layout:
@@ -55,17 +55,18 @@ class SmallPlant:
     def _it_power_w(self) -> FloatArray:
         return SERVER_RATIO * self._layout.gpu_count * self._gpu_power_w
 
-    def advance(self, duration_s: float) -> None:
+    def advance(self, dt_s: float) -> None:
         it_power_w = self._it_power_w
-        self._it_energy_kwh = self._it_energy_kwh + it_power_w * duration_s / J_PER_KWH
+        self._it_energy_kwh = self._it_energy_kwh + it_power_w * dt_s / J_PER_KWH
         cooling_w = COOLING_RATIO * float(it_power_w.sum())
-        self._cooling_energy_kwh += cooling_w * duration_s / J_PER_KWH
+        self._cooling_energy_kwh += cooling_w * dt_s / J_PER_KWH
         work_rate = self._layout.gpu_count * self._gpu_power_w / DEMAND_W
-        self._work_gpu_h = self._work_gpu_h + work_rate * duration_s / 3600.0
-        self._time_s += duration_s
+        self._work_gpu_h = self._work_gpu_h + work_rate * dt_s / 3600.0
+        self._time_s += dt_s
 
-    def set_available(self, device: str, *, ratio: float) -> None:
-        self.available.setdefault(device, []).append(ratio)
+    def set_available(self, *, crah: float, chiller: float, tower: float, pump: float) -> None:
+        ratios = {"crah": crah, "chiller": chiller, "tower": tower, "pump": pump}
+        self.available.append(ratios)
 
     def read_truth(self) -> Telemetry:
         return self.read()

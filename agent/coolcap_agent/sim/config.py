@@ -5,9 +5,11 @@
     site = "lab-16"                     # a shipped site, or a path ending in .toml
     seed = 1
     weather = "greensboro"              # optional: a weather of the site, else its first
+    randomise_ratio = 0.0               # optional: 0 is the nominal plant, 1 one far from it
     start_time = "2025-07-15T00:00:00Z" # site time of the first frame
     duration_s = 86400.0                # site time to simulate
-    period_s = 30.0                     # site time from one frame to the next
+    period_s = 30.0                     # site time per step; setpoints act from one to the next
+    frames_per_period = 1               # more of them to watch closely, e.g. with NVML tools
     hall_file = "hall"                  # relative paths start at the config's folder
     summary_file = "truth.json"         # optional: true totals and violations, written at the end
     ack_timeout_s = 1.0                 # host's clock; 0 never waits for agents
@@ -33,10 +35,12 @@ from typing import Final
 from coolcap_agent.config import read_config
 from coolcap_agent.logging import LogConfig, read_log_config
 from coolcap_envs.contract.config import Table
-from coolcap_envs.contract.meters import GAP_MAX_S
 
 FAULT_DEVICES: Final[tuple[str, ...]] = ("crah", "chiller", "tower", "pump")
 YEAR_S: Final = 366 * 86400.0
+PERIODS_S: Final = (5.0, 10.0, 15.0, 30.0)
+"""Multiples of the plant model's step of 5 s that divide the 30 s for which demand holds: for these
+its powers are means over the whole period."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +68,11 @@ class SimConfig:
         site: Name of a shipped site, or a path ending in ``.toml``.
         seed: Of everything random.
         weather: Name of one of the site's weathers; None: its first.
+        randomise_ratio: How much of the site's randomisation of parameters applies.
         start_time_s: Site time of the first frame, seconds since 1970-01-01 UTC.
         duration_s: Site time to simulate.
-        period_s: Site time from one frame to the next.
+        period_s: Site time per step, one of ``PERIODS_S``.
+        frames_per_period: How many frames lead from one step to the next.
         hall_file: The shared hall to create.
         summary_file: Where true totals and violations go at the end; None: nowhere.
         ack_timeout_s: Longest real wait for agents in each period; 0 never waits.
@@ -82,7 +88,9 @@ class SimConfig:
     duration_s: float
     hall_file: Path
     weather: str | None = None
+    randomise_ratio: float = 0.0
     period_s: float = 30.0
+    frames_per_period: int = 1
     summary_file: Path | None = None
     ack_timeout_s: float = 1.0
     start_timeout_s: float = 30.0
@@ -105,9 +113,13 @@ def _read(root: Table, *, folder: Path) -> SimConfig:
         site=root.take_str("site"),
         seed=root.take_int("seed", low=0, high=2**63 - 1, default=1),
         weather=root.take_str("weather") if root.has("weather") else None,
+        randomise_ratio=root.take_float(
+            "randomise_ratio", low=0.0, high=1.0, unit="(ratio)", default=0.0
+        ),
         start_time_s=_take_time(root, "start_time"),
         duration_s=root.take_float("duration_s", low=0.1, high=YEAR_S, unit="s", default=86400.0),
-        period_s=root.take_float("period_s", low=0.05, high=GAP_MAX_S, unit="s", default=30.0),
+        period_s=_take_period(root, "period_s"),
+        frames_per_period=root.take_int("frames_per_period", low=1, high=1000, default=1),
         hall_file=folder / root.take_str("hall_file"),
         summary_file=folder / root.take_str("summary_file") if root.has("summary_file") else None,
         ack_timeout_s=root.take_float("ack_timeout_s", low=0.0, high=600.0, unit="s", default=1.0),
@@ -122,6 +134,14 @@ def _read(root: Table, *, folder: Path) -> SimConfig:
         faults=tuple(_read_fault(table) for table in root.take_tables("faults", needed=False)),
         log=read_log_config(root.take_table("log", needed=False)),
     )
+
+
+def _take_period(table: Table, key: str) -> float:
+    period_s = table.take_float(key, low=min(PERIODS_S), high=max(PERIODS_S), unit="s", default=30)
+    if min(PERIODS_S) <= period_s <= max(PERIODS_S) and period_s not in PERIODS_S:
+        allowed = ", ".join(f"{allowed_s:g}" for allowed_s in PERIODS_S)
+        table.complain(key, f"= {period_s:g} s is not allowed: one of {allowed} s is needed")
+    return period_s
 
 
 def _take_time(table: Table, key: str) -> float:

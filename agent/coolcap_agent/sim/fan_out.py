@@ -106,20 +106,18 @@ class FanOut:
         """Return what the devices of ``hall`` hold now, per group.
 
         A group whose GPUs have different limits gets their mean: the same power, though not quite
-        the pace of its slowest member. A clock limit is the lowest of the group, NaN without one.
+        the pace of its slowest member. A clock limit is the lowest of the group, the highest clock
+        without one.
         """
         control = hall.table("gpu_control")
         limit_w = self._enforced_w(hall)
-        clock_mhz = np.where(
-            np.isnan(control["sm_clock_limit_mhz"]), np.inf, control["sm_clock_limit_mhz"]
-        )
-        lowest_mhz = np.full(self._layout.group_count, np.inf)
-        np.minimum.at(lowest_mhz, self._group, clock_mhz)
+        lowest_mhz = self._layout.sm_clock_max_mhz.copy()
+        np.fmin.at(lowest_mhz, self._group, control["sm_clock_limit_mhz"])
         commanded = hall.table("lever_control")["commanded"]
         plant = np.where(np.isnan(commanded), hall.table("lever_info")["default_value"], commanded)
         return Setpoints(
             power_cap_w=self._sum(limit_w) / self._layout.gpu_count,
-            sm_clock_max_mhz=np.where(np.isinf(lowest_mhz), np.nan, lowest_mhz),
+            sm_clock_max_mhz=lowest_mhz,
             plant=np.where(self._layout.plant_levers, plant, np.nan),
         )
 

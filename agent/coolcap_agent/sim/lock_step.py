@@ -14,6 +14,9 @@ from coolcap_envs.contract.telemetry import BoolArray, FloatArray
 ABSENT_AFTER_MISSES: Final = 3
 """An agent that let so many periods in a row pass is not waited for until it answers again."""
 
+ACK_TOLERANCE_S: Final = 0.001
+"""Times lose digits on the wire; frames are further apart than this."""
+
 POLL_S: Final = 0.0005
 NAP_MAX_S: Final = 0.05
 """Longest sleep before looking whether to stop."""
@@ -83,7 +86,7 @@ class LockStep:
         answered_s = np.append(node_s, self._hall.table("plant_ack")["answers_time_s"])
         self._misses[answered_s > self._answered_s] = 0
         self._answered_s = answered_s
-        return np.asarray(answered_s < time_s)
+        return np.asarray(answered_s < time_s - ACK_TOLERANCE_S)
 
     def _worth_waiting(self, missing: BoolArray) -> bool:
         present = self._misses < ABSENT_AFTER_MISSES

@@ -37,8 +37,10 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         + """
         seed = 7
         weather = "miami"
+        randomise_ratio = 0.5
         duration_s = 3600.0
         period_s = 10.0
+        frames_per_period = 4
         summary_file = "/somewhere/truth.json"
         ack_timeout_s = 0.0
         start_timeout_s = 5.0
@@ -55,6 +57,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
 
     assert (config.seed, config.weather) == (7, "miami")
     assert (config.duration_s, config.period_s, config.speed) == (3600.0, 10.0, 60.0)
+    assert config.randomise_ratio == 0.5
+    assert config.frames_per_period == 4
     assert config.summary_file == Path("/somewhere/truth.json")
     assert (config.ack_timeout_s, config.start_timeout_s) == (0.0, 5.0)
     fault = PlantFault(device="chiller", start_s=600.0, duration_s=300.0, available_ratio=0.5)
@@ -83,9 +87,14 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     assert caught.value.problems == (
         "start_time = '2025-07-15T00:00:00' is not allowed: an instant with offset such as "
         "'2025-07-15T00:00:00Z' is needed",
-        "period_s = 600 s is outside 0.05 to 120 s",
+        "period_s = 600 s is outside 5 to 30 s",
         "hall_file is missing: a text is needed",
         "faults[0].device = 'boiler' is not allowed: one of crah, chiller, tower, pump is needed",
         "faults[0].available_ratio = 1.5 (ratio) is outside 0 to 1 (ratio)",
         "unknown key 'sped'",
     )
+
+
+def test_period_the_plant_model_cannot_step_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"period_s = 20 s .* one of 5, 10, 15, 30 s is needed"):
+        read(tmp_path, SMALLEST + "period_s = 20.0")

@@ -143,7 +143,7 @@ def test_setpoints_of_an_untouched_hall_are_its_defaults(small: SmallHall) -> No
     setpoints = small.fan_out.setpoints(small.hall)
 
     assert setpoints.power_cap_w.tolist() == [500.0] * 4
-    assert np.isnan(setpoints.sm_clock_max_mhz).all()
+    assert setpoints.sm_clock_max_mhz.tolist() == [2000.0] * 4
     assert setpoints.plant == pytest.approx([20.0, 10.0, 24.0, 0.8, np.nan, np.nan], nan_ok=True)
 
 
@@ -157,9 +157,7 @@ def test_setpoints_follow_what_drivers_wrote(small: SmallHall) -> None:
     setpoints = small.fan_out.setpoints(small.hall)
 
     assert setpoints.power_cap_w.tolist() == [200.0, 300.0, 250.0, 500.0]
-    assert setpoints.sm_clock_max_mhz == pytest.approx(
-        [np.nan, 1500.0, np.nan, np.nan], nan_ok=True
-    )
+    assert setpoints.sm_clock_max_mhz.tolist() == [2000.0, 1500.0, 2000.0, 2000.0]
     assert setpoints.plant[0] == 24.0
 
 
