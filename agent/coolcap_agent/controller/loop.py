@@ -120,9 +120,9 @@ class ControlLoop:
         return self._mode_may_have_changed()
 
     def release(self, *, reason: str) -> ModeState:
-        """Stop writing; the agents restore. Returns the mode in force then."""
+        """Stop writing, and return the mode in force then; the caller releases the leases."""
         self._modes.on(Event.RELEASE, reason=reason, time_s=self._time_s)
-        return self._mode_may_have_changed()
+        return self._mode_may_have_changed(keep_leases=False)
 
     def fast_tick(self) -> None:
         """Renew leases, and act on budgets, temperatures and ages if they cannot wait."""
@@ -316,12 +316,13 @@ class ControlLoop:
         if reason and self._modes.on(Event.TRIP, reason=reason, time_s=self._time_s):
             self._mode_may_have_changed()
 
-    def _mode_may_have_changed(self) -> ModeState:
+    def _mode_may_have_changed(self, *, keep_leases: bool = True) -> ModeState:
         mode = self._modes.mode
         if not mode.writes:
             self._actor = None
             self._in_force.forget()
-        self._plant.keep_leases(wanted=mode.holds_leases)
+        if keep_leases:
+            self._plant.keep_leases(wanted=mode.holds_leases)
         self._show()
         return self._modes.state
 

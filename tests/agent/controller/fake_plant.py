@@ -118,7 +118,6 @@ class LoopBench:
             on_decision=self.records.append,
         )
 
-    @property
     def mode(self) -> Mode:
         return self.loop.state.mode.mode
 

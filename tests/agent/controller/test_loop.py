@@ -127,7 +127,7 @@ def test_action_that_is_not_finite_leaves_the_rule_in_charge(value: float) -> No
 
     bench.decide()
 
-    assert bench.mode is Mode.FALLBACK
+    assert bench.mode() is Mode.FALLBACK
     assert bench.records[-1].actor is Actor.RULE
     assert "not finite" in bench.loop.state.mode.reason
     assert np.isfinite(bench.plant.applied[-1].power_cap_w).all()
@@ -138,7 +138,7 @@ def test_policy_that_raises_leaves_the_rule_in_charge_and_says_what_it_raised() 
 
     bench.decide()
 
-    assert bench.mode is Mode.FALLBACK
+    assert bench.mode() is Mode.FALLBACK
     assert "ZeroDivisionError: weights are zero" in bench.records[-1].failure
 
 
@@ -149,10 +149,10 @@ def test_policy_that_works_again_acts_after_three_good_decisions() -> None:
     policy.broken = False
 
     bench.decide(2)
-    assert bench.mode is Mode.FALLBACK
+    assert bench.mode() is Mode.FALLBACK
 
     bench.decide()
-    assert bench.mode is Mode.AUTO
+    assert bench.mode() is Mode.AUTO
     assert bench.records[-1].actor is Actor.POLICY
 
 
@@ -174,7 +174,7 @@ def test_refused_bundle_leaves_the_rule_in_charge() -> None:
 
     bench.decide()
 
-    assert bench.mode is Mode.FALLBACK
+    assert bench.mode() is Mode.FALLBACK
     assert bench.records[-1].failure == "policy refused: schema 1 is not 2"
 
 
@@ -201,7 +201,7 @@ def test_missing_plant_reading_makes_setpoints_safe_at_the_next_fast_tick() -> N
 
     bench.guard()
 
-    assert bench.mode is Mode.FALLBACK
+    assert bench.mode() is Mode.FALLBACK
     assert bench.records[-1].actor is Actor.SAFE
     assert "inlet_temp_max_c of the plant is missing or NaN" in bench.loop.state.failure
     assert bench.plant.levers[SUPPLY] < 24.0
@@ -225,7 +225,7 @@ def test_old_telemetry_is_not_acted_on() -> None:
 
     bench.decide()
 
-    assert bench.mode is Mode.FALLBACK
+    assert bench.mode() is Mode.FALLBACK
     assert "91.0 s old; at most 90 s" in bench.loop.state.mode.reason
 
 
@@ -252,7 +252,7 @@ def test_silent_node_leaves_the_policy_to_the_others() -> None:
 
     bench.decide()
 
-    assert bench.mode is Mode.AUTO
+    assert bench.mode() is Mode.AUTO
     assert policy.seen[-1].groups.shape[:1] == (2,)
     record = bench.records[-1]
     assert record.groups_fit.tolist() == [False, False, True, True]
@@ -269,7 +269,7 @@ def test_most_nodes_silent_is_no_basis_for_a_decision() -> None:
 
     bench.decide()
 
-    assert bench.mode is Mode.FALLBACK
+    assert bench.mode() is Mode.FALLBACK
     assert bench.records[-1].actor is Actor.SAFE
 
 
@@ -317,6 +317,7 @@ def test_release_gives_up_leases_and_forgets_commands() -> None:
 
     state = bench.loop.release(reason="test")
 
+    bench.guard()
     assert state.mode is Mode.OFF
     assert bench.plant.leases_wanted[-1] is False
     assert np.isnan(bench.loop.state.commanded.power_cap_w).all()
@@ -328,10 +329,10 @@ def test_hall_that_stays_too_hot_trips_and_hands_back() -> None:
     bench.plant.plant["inlet_temp_max_c"] = 33.0
 
     bench.decide(4)
-    assert bench.mode is Mode.AUTO
+    assert bench.mode() is Mode.AUTO
     bench.decide()
 
-    assert bench.mode is Mode.TRIPPED
+    assert bench.mode() is Mode.TRIPPED
     assert "above 32 °C for 120 s" in bench.loop.state.mode.reason
     assert bench.plant.leases_wanted[-1] is False
     sent = len(bench.plant.applied)
@@ -352,7 +353,7 @@ def test_trip_is_left_by_a_person_with_a_reset_only() -> None:
 
     assert state.mode is Mode.AUTO
     bench.decide()
-    assert bench.mode is Mode.AUTO
+    assert bench.mode() is Mode.AUTO
 
 
 def test_short_excursion_does_not_trip() -> None:
@@ -363,7 +364,7 @@ def test_short_excursion_does_not_trip() -> None:
         bench.plant.plant["inlet_temp_max_c"] = 26.0
         bench.decide()
 
-    assert bench.mode is Mode.AUTO
+    assert bench.mode() is Mode.AUTO
 
 
 def test_record_holds_latencies_and_counts() -> None:

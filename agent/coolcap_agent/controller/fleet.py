@@ -1,0 +1,182 @@
+"""All agents of a site: one session each, their leases, and waiting for their telemetry."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import grpc.aio
+
+from coolcap_agent.controller.config import AgentConfig, AgentKind
+from coolcap_agent.controller.fleet_state import FleetState
+from coolcap_agent.controller.node_session import NodeSession
+from coolcap_agent.controller.plant_session import PlantSession
+from coolcap_agent.controller.session import Answer, Connection, Identity, cancel
+from coolcap_agent.logging import FaultLog
+from coolcap_proto.v1 import common_pb2
+
+Session = NodeSession | PlantSession
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """What one agent restored when its lease was given back."""
+
+    agent: str
+    results: Sequence[common_pb2.RestoreResult]
+    message: str = ""
+
+
+class Fleet:
+    """Sessions with all agents. Everything runs in one event loop.
+
+    Args:
+        agents: Which agents.
+        identity: Who this controller is.
+        state: Where readings go.
+        faults: Logs what begins and ends to be wrong.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[AgentConfig],
+        *,
+        identity: Identity,
+        state: FleetState,
+        faults: FaultLog,
+    ) -> None:
+        self.state = state
+        self.faults = faults
+        self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wanted = False
+        self.sessions: dict[str, Session] = {}
+        for agent in agents:
+            make = NodeSession if agent.kind is AgentKind.NODE else PlantSession
+            self.sessions[agent.name] = make(
+                agent,
+                identity=identity,
+                faults=faults,
+                on_telemetry=self._on_change,
+                state=state,
+            )
+
+    def start(self) -> None:
+        """Begin to connect to all agents."""
+        self._tasks = [asyncio.create_task(s.run()) for s in self.sessions.values()]
+
+    async def stop(self) -> None:
+        """Give all leases back and disconnect."""
+        await self.release_all()
+        await cancel(self._tasks)
+
+    def keep_leases(self, *, wanted: bool) -> None:
+        """Acquire and renew all leases, or release them; forget agents that fell silent."""
+        self._wanted = wanted
+        for session in self.sessions.values():
+            session.keep_lease(wanted=wanted)
+            if session.connection is not Connection.LIVE:
+                session.forget()
+        self._note_who_obeys()
+
+    async def release_all(self) -> list[Released]:
+        """Release all leases at once and return what was restored."""
+        held = [s for s in self.sessions.values() if s.lease.live is not None]
+        self._wanted = False
+
+        async def release(session: Session) -> Released:
+            remaining_s = session.lease.remaining_s
+            try:
+                return Released(agent=session.name, results=await session.release())
+            except grpc.aio.AioRpcError as error:
+                text = f"no answer ({error.details()}); restores by itself in {remaining_s:.0f} s"
+                return Released(agent=session.name, results=(), message=text)
+
+        return list(await asyncio.gather(*(release(session) for session in held)))
+
+    async def command(
+        self,
+        values: Mapping[str, Mapping[str, float]],
+        *,
+        answers_times_s: Mapping[str, float],
+        deadline_s: float,
+    ) -> dict[str, Answer]:
+        """Send values by agent and device; return the answers that came within ``deadline_s``."""
+        tasks = {
+            name: asyncio.create_task(
+                self.sessions[name].command(of_agent, answers_time_s=answers_times_s.get(name))
+            )
+            for name, of_agent in values.items()
+        }
+        if not tasks:
+            return {}
+        _, late = await asyncio.wait(tasks.values(), timeout=deadline_s)
+        for task in late:
+            task.cancel()
+        silent = f"no answer within {deadline_s:g} s; read back before relying on it"
+        return {
+            name: Answer(read_back={}, refusals=(f"{name}: {silent}",))
+            if task in late
+            else task.result()
+            for name, task in tasks.items()
+        }
+
+    async def wait_frame(
+        self, after_s: float, *, patience_s: float, straggler_s: float
+    ) -> float | None:
+        """Wait for telemetry of one site time from all connected agents.
+
+        Args:
+            after_s: Site time of the last frame.
+            patience_s: Longest wait for any newer telemetry, host time.
+            straggler_s: Longest wait for the others from then on, host time.
+
+        Returns:
+            The site time of the frame; None if there is nothing newer.
+        """
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + patience_s
+        late_s = float("inf")
+        while True:
+            self._changed.clear()
+            times = [s.measure_time_s for s in self.sessions.values() if s.connected]
+            newest_s = max(times, default=float("-inf"))
+            if newest_s > after_s:
+                late_s = min(late_s, loop.time() + straggler_s)
+                if min(times) >= newest_s:
+                    return newest_s
+            rest_s = min(end_s if newest_s <= after_s else late_s, late_s) - loop.time()
+            if rest_s <= 0.0:
+                return newest_s if newest_s > after_s else None
+            try:
+                await asyncio.wait_for(self._changed.wait(), rest_s)
+            except TimeoutError:
+                continue
+
+    async def wait_ready(self, *, leases: bool, patience_s: float) -> bool:
+        """Wait until every agent is connected and, if wanted, its lease held; else return False."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + patience_s
+        while (rest_s := end_s - loop.time()) > 0.0:
+            self._changed.clear()
+            self.keep_leases(wanted=leases)
+            if all(
+                s.connected and (s.lease.live is not None or not leases)
+                for s in self.sessions.values()
+            ):
+                return True
+            try:
+                await asyncio.wait_for(self._changed.wait(), min(rest_s, 0.2))
+            except TimeoutError:
+                continue
+        return False
+
+    def _on_change(self) -> None:
+        self._changed.set()
+        self._note_who_obeys()
+
+    def _note_who_obeys(self) -> None:
+        """A node obeys if it is connected and, where leases are wanted, its lease is held."""
+        for name, session in self.sessions.items():
+            if isinstance(session, NodeSession):
+                held = session.lease.live is not None or not self._wanted
+                self.state.set_obeys(name, session.connected and held)

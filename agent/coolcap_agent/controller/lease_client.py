@@ -1,0 +1,72 @@
+"""The client's side of a lease: when it surely ends, and the order of commands under it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLease:
+    """A lease this controller was granted.
+
+    ``end_mono_s`` counts from when the grant was asked for, so that it lies before the agent's.
+    """
+
+    lease_id: str
+    epoch: int
+    ttl_s: float
+    end_mono_s: float
+
+
+class LeaseClient:
+    """Holds at most one lease.
+
+    Args:
+        mono_s: The host's monotonic clock.
+    """
+
+    def __init__(self, mono_s: Callable[[], float]) -> None:
+        self._mono_s = mono_s
+        self._lease: HeldLease | None = None
+        self._renew_sent_mono_s = 0.0
+        self._sequence = 0
+        self.epoch = 0
+
+    @property
+    def live(self) -> HeldLease | None:
+        """Return the lease, None if there is none that surely lives."""
+        if self._lease is not None and self._mono_s() >= self._lease.end_mono_s:
+            self._lease = None
+        return self._lease
+
+    @property
+    def remaining_s(self) -> float:
+        """Return the time left, 0 without a lease."""
+        lease = self.live
+        return 0.0 if lease is None else lease.end_mono_s - self._mono_s()
+
+    def granted(self, *, lease_id: str, epoch: int, ttl_s: float, asked_mono_s: float) -> None:
+        """Note a grant."""
+        self.epoch = epoch
+        self._lease = HeldLease(
+            lease_id=lease_id, epoch=epoch, ttl_s=ttl_s, end_mono_s=asked_mono_s + ttl_s
+        )
+
+    def renewal_sent(self) -> None:
+        """Note that a renewal goes out now."""
+        self._renew_sent_mono_s = self._mono_s()
+
+    def renewed(self, *, lease_id: str, epoch: int, ttl_s: float) -> None:
+        """Note the answer to a renewal; one for an earlier lease is ignored."""
+        if self._lease is not None and self._lease.lease_id == lease_id:
+            self.granted(
+                lease_id=lease_id, epoch=epoch, ttl_s=ttl_s, asked_mono_s=self._renew_sent_mono_s
+            )
+
+    def lost(self) -> None:
+        """Note that the agent says the lease is not live."""
+        self._lease = None
+
+    def next_sequence(self) -> int:
+        """Return the sequence of the next command; it grows over all leases of this process."""
+        self._sequence += 1
+        return self._sequence

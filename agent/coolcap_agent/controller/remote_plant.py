@@ -1,0 +1,130 @@
+"""The real plant behind the ``Plant`` protocol: telemetry from agents, commands to agents.
+
+``read`` and ``apply`` are called in the loop's thread; the sessions live in the event loop.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from coolcap_agent.clock import Clock
+from coolcap_agent.controller.config import AgentKind
+from coolcap_agent.controller.fleet import Fleet
+from coolcap_agent.controller.session import Answer
+from coolcap_envs.contract.layout import Layout
+from coolcap_envs.contract.levers import PLANT_LEVERS
+from coolcap_envs.contract.setpoints import Applied, Setpoints
+from coolcap_envs.contract.telemetry import Telemetry
+from coolcap_envs.safety.limits import Limits
+
+T = TypeVar("T")
+
+THREAD_SLACK_S: Final = 1.0
+"""Beyond the agents' deadline, for the event loop to come round."""
+
+
+class RemotePlant:
+    """Implements ``CommandedPlant`` over the sessions of a fleet.
+
+    Args:
+        layout: The site's layout.
+        fleet: Sessions with all agents.
+        clock: The site's clock.
+        events: The event loop the fleet runs in.
+        answer_deadline_s: Longest wait for agents to carry out a command.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        fleet: Fleet,
+        clock: Clock,
+        events: asyncio.AbstractEventLoop,
+        answer_deadline_s: float,
+    ) -> None:
+        self._layout = layout
+        self._fleet = fleet
+        self._clock = clock
+        self._events = events
+        self._answer_deadline_s = answer_deadline_s
+        self._read_times_s: dict[str, float] = {}
+        self._plant_agent = next(
+            s.name for s in fleet.sessions.values() if s.config.kind is AgentKind.PLANT
+        )
+
+    @property
+    def layout(self) -> Layout:
+        """Return what stands where."""
+        return self._layout
+
+    def read(self) -> Telemetry:
+        """Return the newest readings of all agents."""
+        telemetry, self._read_times_s = self._fleet.state.snapshot(self._clock.now_s)
+        return telemetry
+
+    def apply(self, setpoints: Setpoints) -> Applied:
+        """Command setpoints in answer to what was last read; wait for the agents' answers."""
+        return self._send(setpoints, self._read_times_s)
+
+    def adjust(self, setpoints: Setpoints) -> Applied:
+        """Command setpoints between decisions."""
+        return self._send(setpoints, {})
+
+    def keep_leases(self, *, wanted: bool) -> None:
+        """Acquire and renew every lease, or release them all; returns at once."""
+        self._events.call_soon_threadsafe(lambda: self._fleet.keep_leases(wanted=wanted))
+
+    def narrow(self, limits: Limits, *, in_force: Setpoints) -> Limits:
+        """Return ``limits`` with what agents carry out now."""
+        return self._fleet.state.narrow(limits, in_force)
+
+    def _send(self, setpoints: Setpoints, answers_times_s: dict[str, float]) -> Applied:
+        values = self._by_agent(setpoints)
+        if not answers_times_s:
+            values = {name: of_agent for name, of_agent in values.items() if of_agent}
+        answers = self._in_event_loop(
+            self._fleet.command(
+                values, answers_times_s=answers_times_s, deadline_s=self._answer_deadline_s
+            )
+        )
+        return self._applied(answers)
+
+    def _by_agent(self, setpoints: Setpoints) -> dict[str, dict[str, float]]:
+        """Return values by agent and device; agents without any get an empty command."""
+        values: dict[str, dict[str, float]] = {name: {} for name in self._fleet.sessions}
+        layout = self._layout
+        caps_w = setpoints.power_cap_w.tolist()
+        for node, indices, cap_w in zip(layout.node_names, layout.gpu_indices, caps_w, strict=True):
+            if np.isfinite(cap_w):
+                values[node].update((str(index), cap_w) for index in indices)
+        levers = values[self._plant_agent]
+        for lever, value in zip(PLANT_LEVERS, setpoints.plant.tolist(), strict=True):
+            if np.isfinite(value):
+                levers[lever.name] = value
+        return values
+
+    def _applied(self, answers: dict[str, Answer]) -> Applied:
+        nothing = Answer(read_back={})
+        layout = self._layout
+        cap_w = np.full(layout.group_count, np.nan)
+        for n, (node, indices) in enumerate(
+            zip(layout.node_names, layout.gpu_indices, strict=True)
+        ):
+            held = answers.get(node, nothing).read_back
+            cap_w[n] = min((held[str(i)] for i in indices if str(i) in held), default=np.nan)
+        levers = answers.get(self._plant_agent, nothing).read_back
+        return Applied(
+            setpoints=Setpoints(
+                power_cap_w=cap_w,
+                sm_clock_max_mhz=np.full(layout.group_count, np.nan),
+                plant=np.array([levers.get(lever.name, np.nan) for lever in PLANT_LEVERS]),
+            ),
+            refusals=tuple(text for answer in answers.values() for text in answer.refusals),
+        )
+
+    def _in_event_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._events)
+        return future.result(self._answer_deadline_s + THREAD_SLACK_S)

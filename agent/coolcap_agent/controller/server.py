@@ -1,0 +1,148 @@
+"""Entry point of ``coolcap control``: builds, serves operators, ticks, hands back at the end."""
+
+import asyncio
+import logging
+import secrets
+import signal
+from pathlib import Path
+from typing import Final
+
+from coolcap_agent.clock import Clock
+from coolcap_agent.controller.config import ControlConfig, read_control_config
+from coolcap_agent.controller.controller import Controller, open_sinks
+from coolcap_agent.controller.fleet import Fleet
+from coolcap_agent.controller.fleet_state import FleetState
+from coolcap_agent.controller.pace import pace_real, pace_simulated
+from coolcap_agent.controller.policy_runner import PolicyRunner, load_policy
+from coolcap_agent.controller.service import ControllerService
+from coolcap_agent.controller.session import Identity
+from coolcap_agent.daemon.notify import notify, watchdog_period_s
+from coolcap_agent.daemon.process import open_patiently
+from coolcap_agent.daemon.state_dir import StateDir
+from coolcap_agent.logging import FaultLog, set_up_logging
+from coolcap_agent.rpc.address import Address
+from coolcap_agent.rpc.server import RpcServer
+from coolcap_agent.rpc.tls import Tls
+from coolcap_envs.contract.errors import CoolcapError
+from coolcap_proto.v1 import controller_pb2, controller_pb2_grpc
+
+log = logging.getLogger(__name__)
+
+START_PATIENCE_S: Final = 10.0
+"""Longest wait for all agents before the first tick; those that come later join in."""
+GRACE_S: Final = 1.0
+
+
+def run_control(path: Path) -> int:
+    """Run the controller until it is told to stop; return the exit code.
+
+    Raises:
+        ConfigError: If the config is unusable.
+    """
+    config = read_control_config(path)
+    set_up_logging(config.log)
+    code = 0
+    try:
+        tls = config.load_tls()
+        with StateDir(config.state_dir):
+            asyncio.run(_run(config, tls))
+    except* (CoolcapError, OSError) as group:
+        for error in _leaves(group):
+            log.error("%s", error)
+        code = 1
+    return code
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+async def _run(config: ControlConfig, tls: Tls) -> None:
+    task = asyncio.create_task(_serve(config, tls))
+    stopping = False
+
+    def stop(name: str) -> None:
+        nonlocal stopping
+        log.info("%s: %s is stopping", name, config.name)
+        if not stopping:
+            stopping = True
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop, number.name)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopping:
+            raise
+
+
+async def _serve(config: ControlConfig, tls: Tls) -> None:
+    # A simulated clock is a file that may not be there yet.
+    clock = await open_patiently(lambda: asyncio.to_thread(config.clock))
+    loaded = await asyncio.to_thread(load_policy, config.policy)
+    if loaded.problem:
+        log.error("policy refused, the feedback rule decides: %s", loaded.problem)
+    fleet = Fleet(
+        config.agents,
+        identity=Identity(
+            holder=f"{config.name}@{config.layout.name}",
+            instance_id=secrets.token_hex(8),
+            lease_ttl_s=config.loop.lease_ttl_s,
+            tls=tls,
+        ),
+        state=FleetState(config.layout, start_time_s=clock.now_s()),
+        faults=FaultLog(log),
+    )
+    controller = Controller(
+        config,
+        fleet=fleet,
+        clock=clock,
+        runner=PolicyRunner(loaded, deadline_s=config.loop.policy_deadline_s),
+        sinks=open_sinks(config),
+    )
+    server = RpcServer(tls=tls)
+    server.add(
+        controller_pb2_grpc.add_ControllerServicer_to_server,
+        ControllerService(controller),
+        controller_pb2.DESCRIPTOR.services_by_name["Controller"],
+    )
+    try:
+        address = config.server.listen
+        port = await server.start(address)
+        log.info("%s serves on %s", config.name, Address(host=address.host, port=port))
+        fleet.start()
+        writes = config.loop.mode.holds_leases
+        if not await fleet.wait_ready(leases=writes, patience_s=START_PATIENCE_S):
+            log.warning("not all agents are there yet; beginning without them")
+        await server.set_serving(True)
+        notify("READY=1")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_pace(config, controller, clock))
+            tasks.create_task(_keep_watchdog_quiet())
+    finally:
+        notify("STOPPING=1")
+        await server.stop(grace_s=GRACE_S)
+        await fleet.stop()
+        await controller.close()
+
+
+async def _pace(config: ControlConfig, controller: Controller, clock: Clock) -> None:
+    policy_s, fast_s = config.loop.policy_period_s, config.loop.fast_period_s
+    if config.simulated_clock is None:
+        await pace_real(controller, clock=clock, policy_period_s=policy_s, fast_period_s=fast_s)
+    else:
+        await pace_simulated(
+            controller, frames=controller.fleet, policy_period_s=policy_s, fast_period_s=fast_s
+        )
+
+
+async def _keep_watchdog_quiet() -> None:
+    """Tell systemd that the event loop turns."""
+    period_s = watchdog_period_s()
+    while period_s is not None:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(period_s)

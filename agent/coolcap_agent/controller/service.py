@@ -1,0 +1,220 @@
+"""The operator API ``coolcap.v1.Controller``. Roles are checked before a call gets here."""
+
+from collections.abc import Callable
+from math import inf, isfinite
+from typing import TypeVar
+
+import grpc
+
+from coolcap_agent.controller.audit import AuditError
+from coolcap_agent.controller.budgets import BudgetChange, BudgetError, UnknownBudgetError
+from coolcap_agent.controller.controller import Controller
+from coolcap_agent.controller.decisions import DecisionRecord, time_text
+from coolcap_agent.controller.explain import (
+    Explanation,
+    UnknownSubjectError,
+    explain_group,
+    explain_lever,
+)
+from coolcap_agent.controller.modes import ASK, ModeError
+from coolcap_agent.controller.status import (
+    MODE,
+    budget_message,
+    mode_of,
+    mode_response,
+    status_message,
+)
+from coolcap_agent.daemon.wire import optional, time_of, timestamp
+from coolcap_agent.rpc.context import CallContext
+from coolcap_agent.rpc.roles import caller_of
+from coolcap_envs.safety.budget import other_power_w
+from coolcap_proto.v1 import common_pb2, controller_pb2, controller_pb2_grpc
+
+T = TypeVar("T")
+
+REASON_BYTES_MAX = 4096
+
+
+class ControllerService(controller_pb2_grpc.ControllerServicer):
+    """Answers operators.
+
+    Args:
+        controller: What runs the loop.
+    """
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+
+    async def GetStatus(  # noqa: N802 - the API's name
+        self, request: controller_pb2.GetStatusRequest, context: CallContext
+    ) -> controller_pb2.GetStatusResponse:
+        """Return the present state of the loop."""
+        return status_message(self._controller.scene())
+
+    async def SetMode(  # noqa: N802
+        self, request: controller_pb2.SetModeRequest, context: CallContext
+    ) -> controller_pb2.SetModeResponse:
+        """Change the mode at the next tick."""
+        mode = mode_of(request.mode)
+        if mode is None or mode not in ASK:
+            allowed = ", ".join(mode.name for mode in ASK)
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"mode {controller_pb2.Mode.Name(request.mode)} cannot be asked for; ask for "
+                f"{allowed}",
+            )
+        await self._audit(context, f"mode {mode}", request.reason)
+        previous = self._controller.loop.state.mode.mode
+        try:
+            state = await self._controller.in_loop(
+                lambda: self._controller.loop.ask_mode(
+                    mode, reason=request.reason, reset_trip=request.reset_trip
+                )
+            )
+        except ModeError as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        return mode_response(state, previous=previous)
+
+    async def SetBudget(  # noqa: N802
+        self, request: controller_pb2.SetBudgetRequest, context: CallContext
+    ) -> controller_pb2.SetBudgetResponse:
+        """Set or lift one power budget."""
+        budget_w = request.budget_w if request.HasField("budget_w") else None
+        if budget_w is not None and not (isfinite(budget_w) and budget_w > 0.0):
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, f"budget {budget_w} W must be > 0 and finite"
+            )
+        said = "as in the site file" if budget_w is None else f"{budget_w:.0f} W"
+        await self._audit(context, f"budget {request.name} {said}", request.reason)
+        scene = self._controller.scene()
+        now_s = float(scene.state.telemetry.time_s)
+        change = None
+        if budget_w is not None:
+            start = request.HasField("start_time")
+            change = BudgetChange(
+                budget_w=budget_w,
+                start_time_s=time_of(request.start_time) if start else now_s,
+                end_time_s=time_of(request.end_time) if request.HasField("end_time") else inf,
+                reason=request.reason,
+            )
+        try:
+            self._controller.budgets.set(
+                request.name,
+                change,
+                other_w=other_power_w(scene.state.telemetry, scene.layout),
+            )
+        except UnknownBudgetError as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+        except BudgetError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return controller_pb2.SetBudgetResponse(budget=budget_message(scene, request.name))
+
+    async def ReleaseControl(  # noqa: N802
+        self, request: controller_pb2.ReleaseControlRequest, context: CallContext
+    ) -> controller_pb2.ReleaseControlResponse:
+        """Hand everything back."""
+        await self._audit(context, "release", request.reason)
+        state, released = await self._controller.release(request.reason)
+        return controller_pb2.ReleaseControlResponse(
+            agents=[
+                controller_pb2.AgentRelease(
+                    agent_id=one.agent, results=one.results, message=one.message
+                )
+                for one in released
+            ],
+            mode=MODE[state.mode],
+        )
+
+    async def GetDecision(  # noqa: N802
+        self, request: controller_pb2.GetDecisionRequest, context: CallContext
+    ) -> controller_pb2.Decision:
+        """Return the recorded decision for one control group or one lever."""
+        subject = request.WhichOneof("subject")
+        if subject is None:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, "give a control group or a lever to explain"
+            )
+        time_s = time_of(request.time) if request.HasField("time") else None
+        record = self._controller.decisions.at(time_s)
+        if record is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, self._what_is_kept())
+        layout = self._controller.config.layout
+        explain: Callable[[], Explanation] = (
+            (lambda: explain_group(record, layout, request.group))
+            if subject == "group"
+            else (lambda: explain_lever(record, layout, request.lever))
+        )
+        try:
+            return decision_message(record, explain(), is_group=subject == "group")
+        except UnknownSubjectError as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+
+    def _what_is_kept(self) -> str:
+        span_s = self._controller.decisions.span_s()
+        if span_s is None:
+            return "no decision has been made yet; decisions are made in every mode but off"
+        first, last = (time_text(time_s) for time_s in span_s)
+        return f"no decision at or before that time; kept are those from {first} to {last}"
+
+    async def _audit(self, context: CallContext, what: str, reason: str) -> None:
+        """Write down who wants what, before it is done."""
+        if not reason.strip() or len(reason.encode()) > REASON_BYTES_MAX:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"give a reason of 1 to {REASON_BYTES_MAX} bytes: it goes to the audit log",
+            )
+        who = caller_of(context).name
+        time_s = float(self._controller.loop.state.telemetry.time_s)
+        try:
+            self._controller.audit.add(who=who, what=what, reason=reason, time_s=time_s)
+        except AuditError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"nothing was changed: {error}")
+
+
+def decision_message(
+    record: DecisionRecord, explanation: Explanation, *, is_group: bool
+) -> controller_pb2.Decision:
+    """Return a decision about one subject."""
+    e = explanation
+    outcome = common_pb2.OUTCOME_UNSPECIFIED
+    if any(why.code == "refused" for why in e.whys):
+        outcome = common_pb2.OUTCOME_NOT_VERIFIED
+    elif isfinite(e.read_back):
+        outcome = common_pb2.OUTCOME_APPLIED
+    step = controller_pb2.DecisionStep(
+        name=e.quantity,
+        baseline=optional(e.baseline),
+        policy=optional(e.policy),
+        shielded=optional(e.shielded),
+        commanded=optional(e.commanded),
+        read_back=optional(e.read_back),
+        reasons=[
+            controller_pb2.DecisionReason(code=why.code, message=why.message) for why in e.whys
+        ],
+        outcome=outcome,
+    )
+    message = controller_pb2.Decision(
+        decision_id=str(record.number),
+        tick_time=timestamp(record.time_s),
+        mode=MODE[record.mode.mode],
+        mode_reason=record.mode.reason,
+        bundle_sha256=record.policy.graph_sha256,
+        steps=[step],
+        features=[
+            controller_pb2.Feature(
+                name=name,
+                value=optional(value),
+                validity=(
+                    common_pb2.VALIDITY_VALID
+                    if optional(value) is not None
+                    else common_pb2.VALIDITY_NOT_MEASURED
+                ),
+            )
+            for name, value in e.features.items()
+        ],
+    )
+    if is_group:
+        message.group = e.subject
+    else:
+        message.lever = e.subject
+    return message

@@ -1,0 +1,380 @@
+"""One agent as the controller's partner: connects, stays connected, holds its lease, commands.
+
+Everything runs in one event loop. Commands and renewals wait in a mailbox of one place each, the
+newest wins, so that a slow agent never builds a queue.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Generic, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from coolcap_agent.controller.config import AgentConfig
+from coolcap_agent.controller.lease_client import HeldLease, LeaseClient
+from coolcap_agent.daemon.wire import duration, span_of, timestamp
+from coolcap_agent.logging import FaultLog
+from coolcap_agent.rpc.channel import open_channel
+from coolcap_agent.rpc.tls import Tls
+from coolcap_envs.contract.errors import CoolcapError
+from coolcap_proto.v1 import common_pb2
+
+log = logging.getLogger(__name__)
+
+CALL_DEADLINE_S: Final = 5.0
+STALE_AFTER_S: Final = 5.0
+"""Silence of an agent, host time, after which its readings are no longer shown."""
+BACK_OFF_FIRST_S: Final = 0.2
+BACK_OFF_MAX_S: Final = 5.0
+
+_FOR_PEOPLE: Final = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
+_TLS_MARKS: Final = ("SSL", "ssl", "certificate", "Peer name", "handshake")
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+
+class Connection(StrEnum):
+    """Whether telemetry of an agent arrives; the API's ``ConnectionState``."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    STALE = "stale"
+    REFUSED = "refused"
+
+
+class IdentityError(CoolcapError):
+    """The agent is not the one it should be, or has not what the site file says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who this controller is towards agents."""
+
+    holder: str
+    instance_id: str
+    lease_ttl_s: float
+    tls: Tls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of a command.
+
+    Attributes:
+        read_back: Value in force per device, where it could be read.
+        refusals: One sentence per device that did not take it, beginning with the device.
+    """
+
+    read_back: Mapping[str, float]
+    refusals: tuple[str, ...] = ()
+
+
+class AgentSession(ABC, Generic[Request, Response]):
+    """One agent. ``run`` lasts until cancelled.
+
+    Args:
+        config: Which agent.
+        identity: Who this controller is.
+        faults: Logs what begins and ends to be wrong.
+        on_telemetry: Called after each telemetry message and change of connection.
+        mono_s: The host's monotonic clock.
+    """
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        *,
+        identity: Identity,
+        faults: FaultLog,
+        on_telemetry: Callable[[], None],
+        mono_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config = config
+        self.lease = LeaseClient(mono_s)
+        self.connected = False
+        self.refused = False
+        self.measure_time_s = float("-inf")
+        self._identity = identity
+        self._faults = faults
+        self._on_telemetry = on_telemetry
+        self._mono_s = mono_s
+        self._arrival_mono_s = float("-inf")
+        self._sequence_seen = ("", 0)
+        self._wake = asyncio.Event()
+        self._renew_due = False
+        self._command: tuple[int, Request] | None = None
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._lease_task: asyncio.Task[object] | None = None
+        self._ask_again_mono_s = 0.0
+
+    # What a node or a plant has of its own
+
+    @abstractmethod
+    def _attach(self, channel: grpc.aio.Channel) -> None:
+        """Make the stub of a new channel."""
+
+    @abstractmethod
+    async def _introduce(self) -> None:
+        """Read the capabilities. Raises IdentityError if they are not what they should be."""
+
+    @abstractmethod
+    def _open(self, requests: AsyncIterator[Request]) -> AsyncIterator[Response]:
+        """Open the session stream."""
+
+    @abstractmethod
+    async def _acquire(self, request: common_pb2.AcquireLeaseRequest) -> common_pb2.Lease: ...
+
+    @abstractmethod
+    async def _release(
+        self, request: common_pb2.ReleaseLeaseRequest
+    ) -> common_pb2.ReleaseLeaseResponse: ...
+
+    @abstractmethod
+    def _renewal(self, request: common_pb2.RenewLeaseRequest) -> Request: ...
+
+    @abstractmethod
+    def _command_message(
+        self,
+        values: Mapping[str, float],
+        *,
+        lease: HeldLease,
+        sequence: int,
+        answers_time: Timestamp | None,
+    ) -> Request: ...
+
+    @abstractmethod
+    def _take(self, response: Response) -> None:
+        """Take in one message of the session."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Forget the readings: they are too old to be shown."""
+
+    # State for others
+
+    @property
+    def name(self) -> str:
+        """Return the agent's id."""
+        return self.config.name
+
+    @property
+    def connection(self) -> Connection:
+        """Return whether telemetry arrives."""
+        if self.refused:
+            return Connection.REFUSED
+        if self._mono_s() - self._arrival_mono_s <= STALE_AFTER_S:
+            return Connection.LIVE
+        return Connection.STALE if self.connected else Connection.CONNECTING
+
+    @property
+    def problem(self) -> str:
+        """Return what is wrong and what to do; empty when all is well."""
+        return self._faults.about(self.name)
+
+    # Commands
+
+    async def command(self, values: Mapping[str, float], *, answers_time_s: float | None) -> Answer:
+        """Send values by device and wait for what became of them; the caller limits the wait.
+
+        ``answers_time_s`` is the measure time of the telemetry it answers, None if none.
+        """
+        lease = self.lease.live
+        if lease is None or not self.connected:
+            why = self.problem or ("no lease yet" if self.connected else "not connected")
+            return Answer(read_back={}, refusals=(f"{self.name}: {why}",))
+        sequence = self.lease.next_sequence()
+        request = self._command_message(
+            values,
+            lease=lease,
+            sequence=sequence,
+            answers_time=None if answers_time_s is None else timestamp(answers_time_s),
+        )
+        if self._command is not None:
+            self._resolve(self._command[0], _refused(self.name, "a newer command came first"))
+        self._command = (sequence, request)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[sequence] = future
+        self._wake.set()
+        try:
+            return await future
+        finally:
+            self._waiting.pop(sequence, None)
+
+    def keep_lease(self, *, wanted: bool) -> None:
+        """Acquire, renew or release the lease as wanted; returns at once."""
+        if not self.connected or (self._lease_task and not self._lease_task.done()):
+            return
+        if not wanted:
+            if self.lease.live is not None:
+                self._lease_task = asyncio.create_task(self.release())
+        elif self.lease.live is not None:
+            self._renew_due = True
+            self._wake.set()
+        elif self._mono_s() >= self._ask_again_mono_s:
+            self._lease_task = asyncio.create_task(self._acquire_lease())
+
+    async def release(self) -> Sequence[common_pb2.RestoreResult]:
+        """Give the lease back; return what the agent restored. Raises AioRpcError."""
+        lease = self.lease.live
+        self.lease.lost()
+        if lease is None:
+            return []
+        request = common_pb2.ReleaseLeaseRequest(lease_id=lease.lease_id, epoch=lease.epoch)
+        try:
+            return (await self._release(request)).results
+        except grpc.aio.AioRpcError as error:
+            log.warning("%s: release failed, its lease ends by itself: %s", self.name, _say(error))
+            raise
+
+    async def _acquire_lease(self) -> None:
+        asked_mono_s = self._mono_s()
+        request = common_pb2.AcquireLeaseRequest(
+            holder=self._identity.holder,
+            instance_id=self._identity.instance_id,
+            ttl=duration(self._identity.lease_ttl_s),
+        )
+        try:
+            lease = await self._acquire(request)
+        except grpc.aio.AioRpcError as error:
+            # Somebody else's lease ends within its time to live, which is about ours.
+            pause_s = self._identity.lease_ttl_s * random.uniform(0.3, 0.6)
+            self._ask_again_mono_s = self._mono_s() + pause_s
+            self._faults.begin(f"{self.name} lease", f"{self.name}: no lease: {_say(error)}")
+            return
+        self.lease.granted(
+            lease_id=lease.lease_id,
+            epoch=lease.epoch,
+            ttl_s=span_of(lease.ttl),
+            asked_mono_s=asked_mono_s,
+        )
+        self._faults.end(f"{self.name} lease", f"{self.name}: lease granted, epoch {lease.epoch}")
+        self._on_telemetry()
+
+    # Staying connected
+
+    async def run(self) -> None:
+        """Connect, and again after each failure, until cancelled."""
+        pause_s = BACK_OFF_FIRST_S
+        while True:
+            before_mono_s = self._arrival_mono_s
+            try:
+                await self._serve()
+                self._fault("the agent ended the session")
+            except grpc.aio.AioRpcError as error:
+                self.refused = error.code() in _FOR_PEOPLE or _is_tls(error)
+                self._fault(_say(error))
+            except IdentityError as error:
+                self.refused = True
+                self._fault(str(error))
+            if self._arrival_mono_s > before_mono_s:
+                pause_s = BACK_OFF_FIRST_S
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+            pause_s = min(2.0 * pause_s, BACK_OFF_MAX_S)
+
+    def _fault(self, what: str) -> None:
+        where = f"{self.config.kind} agent {self.name} at {self.config.address}"
+        self._faults.begin(f"{self.name} connection", f"{where}: {what}")
+
+    async def _serve(self) -> None:
+        channel = open_channel(self.config.address, server_name=self.name, tls=self._identity.tls)
+        try:
+            self._attach(channel)
+            await self._introduce()
+            async for response in self._open(self._requests()):
+                if not self.connected:
+                    self.connected, self.refused = True, False
+                    self._faults.end(f"{self.name} connection", f"{self.name} is connected")
+                self._take(response)
+        finally:
+            self.connected = False
+            for sequence in list(self._waiting):
+                self._resolve(sequence, _refused(self.name, "the connection ended"))
+            self._command = None
+            self._on_telemetry()
+            await channel.close()
+
+    async def _requests(self) -> AsyncIterator[Request]:
+        """Yield what waits in the mailbox, renewals first: they are what must not be late."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            lease = self.lease.live
+            if self._renew_due and lease is not None:
+                self.lease.renewal_sent()
+                yield self._renewal(
+                    common_pb2.RenewLeaseRequest(lease_id=lease.lease_id, epoch=lease.epoch)
+                )
+            self._renew_due = False
+            if self._command is not None:
+                _, request = self._command
+                self._command = None
+                yield request
+
+    # What subclasses report
+
+    def _arrived(self, *, boot_id: str, sequence: int, measure_time_s: float) -> bool:
+        """Note telemetry; return whether it is newer than all before."""
+        self._arrival_mono_s = self._mono_s()
+        if self._sequence_seen[0] == boot_id and sequence <= self._sequence_seen[1]:
+            return False
+        self._sequence_seen = (boot_id, sequence)
+        self.measure_time_s = measure_time_s
+        return True
+
+    def _resolve(self, sequence: int, answer: Answer) -> None:
+        future = self._waiting.get(sequence)
+        if future is not None and not future.done():
+            future.set_result(answer)
+
+    def _take_lease(self, lease: common_pb2.Lease) -> None:
+        self.lease.renewed(lease_id=lease.lease_id, epoch=lease.epoch, ttl_s=span_of(lease.ttl))
+
+    def _take_refusal(self, refusal: common_pb2.Refusal) -> None:
+        if refusal.reason in (
+            common_pb2.REFUSAL_REASON_NO_LEASE,
+            common_pb2.REFUSAL_REASON_STALE_EPOCH,
+        ):
+            self.lease.lost()
+            self._faults.begin(f"{self.name} lease", f"{self.name}: {refusal.message}")
+        self._resolve(refusal.sequence, _refused(self.name, refusal.message))
+
+
+def _refused(name: str, why: str) -> Answer:
+    return Answer(read_back={}, refusals=(f"{name}: {why}",))
+
+
+def _is_tls(error: grpc.aio.AioRpcError) -> bool:
+    details = error.details() or ""
+    return error.code() is grpc.StatusCode.UNAVAILABLE and any(m in details for m in _TLS_MARKS)
+
+
+def _say(error: grpc.aio.AioRpcError) -> str:
+    """Say what a failed call means and what to do."""
+    details = (error.details() or "").strip()
+    if _is_tls(error):
+        return (
+            f"TLS failed ({details}); the agent's certificate must be for its name in [[agents]] "
+            "and both sides must trust one authority"
+        )
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        return f"not reachable ({details}); is the agent running there?"
+    return f"{error.code().name}: {details}"
+
+
+async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait for their end."""
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
