@@ -19,6 +19,7 @@ from coolcap_agent.drivers.base import (
     LeverReading,
     NodeReading,
     NotPermitted,
+    Overridden,
     SignalReading,
     ValueRefused,
 )
@@ -217,8 +218,8 @@ class SimulatedGpuDriver(_HallUser):
 class SimulatedCoolingDriver(_HallUser):
     """The cooling plant, meters and weather of a shared hall.
 
-    Its levers follow the last commanded value at once; NaN gives a lever back to the hall's own
-    program, which holds the site's default.
+    Its levers follow the last commanded value at once; before the first command and after a release
+    the hall's own program holds the site's default.
     """
 
     def open(self) -> None:
@@ -253,41 +254,50 @@ class SimulatedCoolingDriver(_HallUser):
 
     def read_setpoint(self, lever: str) -> float:
         """Return the value in force. Raises DeviceLost."""
-        row = self._row(lever)
-        commanded = float(self._hall.table("lever_control")["commanded"][row])
-        if not math.isnan(commanded):
-            return commanded
-        return float(self._hall.table("lever_info")["default_value"][row])
+        return float(self._hall.lever_values()[self._row(lever)])
 
     def read_lever(self, lever: str) -> LeverReading:
         """Return the value in force; whatever was commanded counts as ours. Raises DeviceLost."""
-        row = self._row(lever)
-        free = math.isnan(float(self._hall.table("lever_control")["commanded"][row]))
-        return LeverReading(
-            lever=lever,
-            value=self.read_setpoint(lever),
-            holder=Holder.LOCAL if free else Holder.OURS,
-        )
+        value, row = self.read_setpoint(lever), self._row(lever)
+        holder, message = Holder.OURS, ""
+        if self._is_overridden(row):
+            holder, message = Holder.OTHER, self._override_text(lever, value)
+        elif math.isnan(float(self._hall.table("lever_control")["commanded"][row])):
+            holder = Holder.LOCAL
+        return LeverReading(lever=lever, value=value, holder=holder, message=message)
 
     def release(self, lever: str) -> None:
         """Give a lever back to the hall's own program. Raises DeviceLost, NotPermitted."""
-        self.set_setpoint(lever, value=math.nan)
+        self._command(self._row(lever), lever, math.nan)
 
     def set_setpoint(self, lever: str, *, value: float) -> None:
-        """Command a value. Raises DeviceLost, NotPermitted, ValueRefused."""
+        """Command a value. Raises DeviceLost, NotPermitted, ValueRefused, Overridden."""
         row = self._row(lever)
-        fault = self._fault(row)
-        if fault & Fault.NO_PERMISSION:
-            raise NotPermitted(f"{lever} cannot be set: {_DENIED}")
         info = self._hall.table("lever_info")
         low, high = float(info["low"][row]), float(info["high"][row])
-        if not (math.isnan(value) or low <= value <= high):
+        if not low <= value <= high:
             raise ValueRefused(
                 f"{lever} {value:g} is outside {low:g} to {high:g} {PLANT_LEVERS[row].unit} "
                 "(range read from the device)"
             )
+        if self._is_overridden(row):
+            raise Overridden(self._override_text(lever, self.read_setpoint(lever)))
+        self._command(row, lever, value)
+
+    def _command(self, row: int, lever: str, value: float) -> None:
+        fault = self._fault(row)
+        if fault & Fault.NO_PERMISSION:
+            raise NotPermitted(f"{lever} cannot be set: {_DENIED}")
         if not fault & Fault.IGNORED_SET:
             self._hall.table("lever_control")["commanded"][row] = value
+
+    def _is_overridden(self, row: int) -> bool:
+        return not math.isnan(float(self._hall.table("lever_fault")["override_value"][row]))
+
+    @staticmethod
+    def _override_text(lever: str, value: float) -> str:
+        unit = PLANT_LEVERS[PLANT_LEVER_COLUMN[lever]].unit
+        return f"a person at the equipment holds {lever} at {value:g} {unit}"
 
     def acknowledge(self, *, answers_time_s: float) -> None:
         """Let site time go on: a command answering telemetry of that time was carried out."""

@@ -113,12 +113,10 @@ class FanOut:
         limit_w = self._enforced_w(hall)
         lowest_mhz = self._layout.sm_clock_max_mhz.copy()
         np.fmin.at(lowest_mhz, self._group, control["sm_clock_limit_mhz"])
-        commanded = hall.table("lever_control")["commanded"]
-        plant = np.where(np.isnan(commanded), hall.table("lever_info")["default_value"], commanded)
         return Setpoints(
             power_cap_w=self._sum(limit_w) / self._layout.gpu_count,
             sm_clock_max_mhz=lowest_mhz,
-            plant=np.where(self._layout.plant_levers, plant, np.nan),
+            plant=np.where(self._layout.plant_levers, hall.lever_values(), np.nan),
         )
 
     def frame(self, telemetry: Telemetry, hall: HallFile | None) -> Readings:

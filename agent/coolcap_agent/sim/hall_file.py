@@ -31,6 +31,7 @@ from coolcap_agent.sim.hall_layout import (
     record_counts,
 )
 from coolcap_envs.contract.signals import PLANT_SIGNALS
+from coolcap_envs.contract.telemetry import FloatArray
 
 Records = NDArray[np.void]
 T = TypeVar("T")
@@ -176,6 +177,14 @@ class HallFile:
             if number == self.published:
                 return taken
 
+    def lever_values(self) -> FloatArray:
+        """Return what each lever of ``PLANT_LEVERS`` follows; NaN where the hall lacks it."""
+        commanded = self._tables["lever_control"]["commanded"]
+        override = self._tables["lever_fault"]["override_value"]
+        own = self._tables["lever_info"]["default_value"]
+        held = np.where(np.isnan(commanded), own, commanded)
+        return np.asarray(np.where(np.isnan(override), held, override), dtype=np.float64)
+
     def publish(self, readings: Readings) -> None:
         """Make ``readings`` the newest frame. For the host only."""
         number = self.published + 1
@@ -254,6 +263,7 @@ def create_hall(
         hall.table("lever_control")["commanded"] = np.nan
         hall.table("gpu_fault")["power_limit_other_w"] = np.inf
         hall.table("gpu_fault")["foreign_limit_w"] = np.nan
+        hall.table("lever_fault")["override_value"] = np.nan
         for acknowledged in ("node_ack", "plant_ack"):
             hall.table(acknowledged)["answers_time_s"] = -np.inf
         hall.publish(first)

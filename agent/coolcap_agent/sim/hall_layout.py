@@ -38,7 +38,8 @@ The limit a GPU enforces is the lowest of what was asked of it and what others i
 
     power_limit_enforced_w = min(power_limit_requested_w, power_limit_other_w)
 
-The value a lever follows is ``commanded``, or ``default_value`` while that is NaN.
+The value a lever follows is the first of ``override_value``, ``commanded`` and ``default_value``
+that is not NaN: a person's, ours, that of the hall's own program.
 """
 
 import hashlib
@@ -157,7 +158,9 @@ GPU_FAULT: Final = np.dtype(
 """``xid``: NVML's number of the newest critical event, the ``xid_count``-th. ``energy_zero_kwh``:
 what the energy counter stood at when the driver was loaded last."""
 
-LEVER_FAULT: Final = np.dtype([("flags", "<u4")], align=True)
+LEVER_FAULT: Final = np.dtype([("flags", "<u4"), ("override_value", "<f8")], align=True)
+"""``override_value``: what a person at the equipment holds the lever to; NaN: nobody does."""
+
 FRAME: Final = np.dtype([("number", "<u8"), ("time_s", "<f8")], align=True)
 GPU_READING: Final = np.dtype(
     [

@@ -18,8 +18,10 @@ from coolcap_agent.drivers.base import (
     DriverError,
     GpuDriver,
     GpuInfo,
+    Holder,
     LeverInfo,
     NotPermitted,
+    Overridden,
     ValueRefused,
 )
 from coolcap_envs.contract.levers import PLANT_LEVER_COLUMN
@@ -218,6 +220,8 @@ class CoolingBench:
     lose: Callable[[str], None] | None = None
     deny: Callable[[str], None] | None = None
     ignore_writes: Callable[[str], None] | None = None
+    override: Callable[[str, float], None] | None = None
+    """Let a person at the equipment hold a lever at a value; NaN lets it go."""
 
 
 def between(lever: LeverInfo) -> float:
@@ -261,13 +265,18 @@ class CoolingDriverSuite:
 
         assert bench.reopen().read_setpoint(lever.name) == pytest.approx(between(lever))
 
-    @pytest.mark.parametrize("place", ["below", "above", "infinite"])
+    @pytest.mark.parametrize("place", ["below", "above", "infinite", "nan"])
     def test_value_outside_the_range_is_refused_and_changes_nothing(
         self, bench: CoolingBench, place: str
     ) -> None:
         lever = bench.driver.levers()[0]
         before = bench.driver.read_setpoint(lever.name)
-        asked = {"below": lever.low - 1.0, "above": lever.high + 1.0, "infinite": math.inf}[place]
+        asked = {
+            "below": lever.low - 1.0,
+            "above": lever.high + 1.0,
+            "infinite": math.inf,
+            "nan": math.nan,
+        }[place]
 
         with pytest.raises(ValueRefused) as caught:
             bench.driver.set_setpoint(lever.name, value=asked)
@@ -275,6 +284,55 @@ class CoolingDriverSuite:
         assert bench.driver.read_setpoint(lever.name) == before
         for part in (f"{asked:g}", lever.name, f"{lever.low:g}", lever.unit):
             assert part in str(caught.value)
+
+    def test_lever_is_local_until_commanded_and_after_release(self, bench: CoolingBench) -> None:
+        lever = bench.driver.levers()[0]
+        before = bench.driver.read_lever(lever.name)
+
+        bench.driver.set_setpoint(lever.name, value=between(lever))
+        commanded = bench.driver.read_lever(lever.name)
+        bench.driver.release(lever.name)
+        bench.driver.release(lever.name)
+
+        assert (before.lever, before.holder) == (lever.name, Holder.LOCAL)
+        assert commanded.holder is Holder.OURS
+        assert commanded.value == pytest.approx(between(lever))
+        assert bench.driver.read_lever(lever.name) == before
+
+    def test_release_leaves_other_levers_commanded(self, bench: CoolingBench) -> None:
+        lever, other = bench.driver.levers()[:2]
+        for each in (lever, other):
+            bench.driver.set_setpoint(each.name, value=between(each))
+
+        bench.driver.release(lever.name)
+
+        assert bench.driver.read_lever(other.name).holder is Holder.OURS
+        assert bench.driver.read_setpoint(other.name) == pytest.approx(between(other))
+
+    def test_person_who_holds_a_lever_is_not_fought(self, bench: CoolingBench) -> None:
+        lever = bench.driver.levers()[0]
+        bench.driver.set_setpoint(lever.name, value=between(lever))
+        arranged(bench.override)(lever.name, lever.high)
+
+        with pytest.raises(Overridden, match=lever.name):
+            bench.driver.set_setpoint(lever.name, value=between(lever))
+
+        reading = bench.driver.read_lever(lever.name)
+        assert reading.holder is Holder.OTHER
+        assert reading.value == pytest.approx(lever.high)
+        assert lever.name in reading.message
+
+    def test_lever_follows_commands_again_once_the_person_lets_go(
+        self, bench: CoolingBench
+    ) -> None:
+        lever = bench.driver.levers()[0]
+        arranged(bench.override)(lever.name, lever.high)
+        bench.driver.release(lever.name)
+        arranged(bench.override)(lever.name, math.nan)
+
+        bench.driver.set_setpoint(lever.name, value=between(lever))
+
+        assert bench.driver.read_lever(lever.name).holder is Holder.OURS
 
     def test_lost_lever_says_so_and_the_others_go_on(self, bench: CoolingBench) -> None:
         lever, other = bench.driver.levers()[:2]

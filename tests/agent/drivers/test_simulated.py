@@ -83,12 +83,17 @@ class TestSimulatedCoolingDriver(CoolingDriverSuite):
 
     @pytest.fixture
     def bench(self, small: SmallHall) -> CoolingBench:
+        def override(lever: str, value: float) -> None:
+            row = PLANT_LEVER_COLUMN[lever]
+            small.hall.table("lever_fault")["override_value"][row] = value
+
         return CoolingBench(
             driver=cooling_driver(small),
             reopen=lambda: cooling_driver(small),
             lose=lever_fault(small, Fault.LOST),
             deny=lever_fault(small, Fault.NO_PERMISSION),
             ignore_writes=lever_fault(small, Fault.IGNORED_SET),
+            override=override,
         )
 
 
@@ -162,16 +167,26 @@ def test_gpu_that_hangs_blocks_the_call_and_then_fails(small: SmallHall) -> None
     assert time.monotonic() - start_s >= 0.05
 
 
-def test_lever_holds_the_site_default_until_commanded_and_after_nan(small: SmallHall) -> None:
+def test_lever_holds_the_site_default_until_commanded_and_after_release(small: SmallHall) -> None:
     driver = cooling_driver(small)
     lever = "supply_air_temp_setpoint_c"
 
     values = [driver.read_setpoint(lever)]
-    for command in (23.0, float("nan")):
-        driver.set_setpoint(lever, value=command)
-        values.append(driver.read_setpoint(lever))
+    driver.set_setpoint(lever, value=23.0)
+    values.append(driver.read_setpoint(lever))
+    driver.release(lever)
+    values.append(driver.read_setpoint(lever))
 
     assert values == [20.0, 23.0, 20.0]
+
+
+def test_plant_follows_the_person_who_overrides_a_command(small: SmallHall) -> None:
+    cooling_driver(small).set_setpoint("supply_air_temp_setpoint_c", value=23.0)
+    small.hall.table("lever_fault")["override_value"][0] = 18.0
+
+    small.advance(30.0)
+
+    assert small.plant.asked[-1].plant[0] == 18.0
 
 
 def test_all_signals_are_read_and_absent_ones_are_nan(small: SmallHall) -> None:
