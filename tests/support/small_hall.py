@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from coolcap_agent.sim.fan_out import FanOut, hardware_of
-from coolcap_agent.sim.hall_file import HallFile, create_hall
+from coolcap_agent.sim.hall_create import create_hall
+from coolcap_agent.sim.hall_file import HallFile
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVERS
 from coolcap_envs.contract.setpoints import Applied, Setpoints

@@ -12,7 +12,8 @@ from coolcap_agent.drivers.clocks_event_reasons import (
     SW_POWER_CAP,
     SW_THERMAL_SLOWDOWN,
 )
-from coolcap_agent.sim.hall_file import HallFile, Hardware, Readings, Records
+from coolcap_agent.sim.hall_create import Hardware
+from coolcap_agent.sim.hall_file import HallFile, Readings, Records
 from coolcap_agent.sim.hall_layout import GPU_INFO, LEVER_INFO
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVERS

@@ -20,7 +20,7 @@ from coolcap_agent.sim.config import FAULT_DEVICES, PlantFault, SimConfig
 from coolcap_agent.sim.fan_out import FanOut, hardware_of
 from coolcap_agent.sim.faults import advance_faults
 from coolcap_agent.sim.ground_truth import GroundTruth
-from coolcap_agent.sim.hall_file import create_hall
+from coolcap_agent.sim.hall_create import create_hall
 from coolcap_agent.sim.in_between import between
 from coolcap_agent.sim.lock_step import LockStep, Pace
 from coolcap_envs.contract.plant import Plant

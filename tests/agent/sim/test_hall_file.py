@@ -10,7 +10,8 @@ import pytest
 
 from coolcap_agent.drivers.base import DriverError
 from coolcap_agent.sim.fan_out import hardware_of
-from coolcap_agent.sim.hall_file import HallFile, Readings, create_hall, open_hall
+from coolcap_agent.sim.hall_create import create_hall
+from coolcap_agent.sim.hall_file import HallFile, Readings, open_hall
 from coolcap_agent.sim.hall_layout import HEADER, State
 from support.small_hall import START_S, SmallHall
 from support.small_site import small_site
