@@ -8,16 +8,17 @@ from typing import Final
 
 import numpy as np
 
-from coolcap_envs.contract.telemetry import FloatArray
-from coolcap_envs.physics.gpu import decay_per_substep
+from coolcap_envs.physics.gpu import decay_per_substep, slope_above_knee
 from coolcap_envs.physics.parameters import CLASS_PARAMETERS, WORKLOAD_CLASSES
 from coolcap_envs.physics.records import (
     CLASS_DTYPE,
     GROUP_PARAMETER_DTYPE,
+    MODEL_DTYPE,
     PLANT_PARAMETER_DTYPE,
     SUBSTEP_S,
     Records,
 )
+from coolcap_envs.physics.server import lag_ratio
 from coolcap_envs.site import Site
 
 _SPREAD_MAX: Final = 3.0
@@ -32,30 +33,34 @@ class ParameterTemplates:
         self.plant = np.zeros((), PLANT_PARAMETER_DTYPE)
         for field, value in site.parameters.items():
             self.plant[field] = value
-        models = list(site.gpu_models)
-        self.classes = np.zeros(len(models) * len(WORKLOAD_CLASSES), CLASS_DTYPE)
-        for m, model in enumerate(models):
-            for k, name in enumerate(WORKLOAD_CLASSES):
+        names = list(site.gpu_models)
+        self.models = np.zeros(len(names), MODEL_DTYPE)
+        self.classes = np.zeros((len(names), len(WORKLOAD_CLASSES)), CLASS_DTYPE)
+        spreads = np.zeros((len(names), 2))
+        for m, name in enumerate(names):
+            model = site.gpu_models[name]
+            device = dict(model.device)
+            spreads[m] = (
+                device.pop("device_power_spread_ratio"),
+                device.pop("device_resistance_spread_ratio"),
+            )
+            for field, value in {**site.servers[name], **device}.items():
+                self.models[m][field] = value
+            for k, work in enumerate(WORKLOAD_CLASSES):
                 for p in CLASS_PARAMETERS:
-                    self.classes[m * len(WORKLOAD_CLASSES) + k][p.name] = site.gpu_models[
-                        model
-                    ].classes[name][p.name]
+                    self.classes[m, k][p.name] = model.classes[work][p.name]
         self.groups = np.zeros(layout.group_count, GROUP_PARAMETER_DTYPE)
-        for n, model in enumerate(layout.gpu_models):
-            row = self.groups[n]
-            for field, value in {**site.servers[model], **site.gpu_models[model].device}.items():
-                row[field] = value
-            row["class_row"] = models.index(model) * len(WORKLOAD_CLASSES)
+        self.groups["model"] = [names.index(name) for name in layout.gpu_models]
         self.groups["gpu_count"] = layout.gpu_count
         self.groups["sm_clock_max_mhz"] = layout.sm_clock_max_mhz
         self._first_unit = np.concatenate([[0], np.cumsum(layout.gpu_count)[:-1]])
-        self._unit_count = int(layout.gpu_count.sum())
+        self._unit_spreads = np.repeat(spreads[self.groups["model"]], layout.gpu_count, axis=0)
         self._ranges = tuple(site.randomisation.items())
 
     def draw(
         self, rng: np.random.Generator, randomise_ratio: float
-    ) -> tuple[Records, Records, Records]:
-        """Return rows of plant, groups and classes for one plant.
+    ) -> tuple[Records, Records, Records, Records]:
+        """Return rows of plant, groups, models and classes for one plant.
 
         The same generator state gives the same units whatever the ratio, so that a randomised
         plant can be compared with its nominal twin.
@@ -64,38 +69,30 @@ class ParameterTemplates:
             rng: Source of randomness.
             randomise_ratio: 0 for the nominal site, 1 for its full ranges, in between a part.
         """
-        plant, groups, classes = self.plant.copy(), self.groups.copy(), self.classes.copy()
+        plant, groups = self.plant.copy(), self.groups.copy()
+        models, classes = self.models.copy(), self.classes.copy()
         for name, (low, high) in self._ranges:
             factor = 1.0 + randomise_ratio * (rng.uniform(low, high) - 1.0)
             table, _, field = name.partition(".")
             if table == "class":
                 classes[field] *= factor
             elif table in ("server", "device"):
-                groups[f"{table}_{field}"] *= factor
+                models[f"{table}_{field}"] *= factor
             else:
                 plant[f"{table}_{field}"] *= factor
         _keep_possible(plant, classes)
-        power = self._units(rng, groups["device_power_spread_ratio"])
+        _derive(models, classes)
+        z = np.clip(rng.standard_normal(self._unit_spreads.shape), -_SPREAD_MAX, _SPREAD_MAX)
+        power, rise = (1.0 + z * self._unit_spreads).T
         groups["power_ratio"] = np.add.reduceat(power, self._first_unit) / groups["gpu_count"]
         groups["pace_power_ratio"] = np.maximum.reduceat(power, self._first_unit)
-        rise = self._units(rng, groups["device_resistance_spread_ratio"])
         groups["hot_ratio"] = np.maximum.reduceat(rise, self._first_unit)
         groups["recirculation_ratio"] = rng.uniform(
             plant["hall_recirculation_low_ratio"],
             plant["hall_recirculation_high_ratio"],
             groups.shape,
         )
-        for tau_s in np.unique(groups["device_die_time_constant_s"]):
-            same = groups["device_die_time_constant_s"] == tau_s
-            groups["die_decay"][same] = decay_per_substep(
-                time_constant_s=float(tau_s), dt_s=SUBSTEP_S
-            )
-        return plant, groups, classes
-
-    def _units(self, rng: np.random.Generator, spread_ratio: FloatArray) -> FloatArray:
-        """Return a factor around 1 for every GPU of the site."""
-        z = np.clip(rng.standard_normal(self._unit_count), -_SPREAD_MAX, _SPREAD_MAX)
-        return 1.0 + z * np.repeat(spread_ratio, self.groups["gpu_count"].astype(np.int64))
+        return plant, groups, models, classes
 
 
 def _keep_possible(plant: Records, classes: Records) -> None:
@@ -105,6 +102,29 @@ def _keep_possible(plant: Records, classes: Records) -> None:
     low, high = plant["hall_recirculation_low_ratio"], plant["hall_recirculation_high_ratio"]
     plant["hall_recirculation_high_ratio"] = max(float(high), float(low))
     # Power at the knee must stay below power at the highest clock.
+    room = 0.98 - classes["slope_low"] * classes["power_knee_clock_ratio"]
+    classes["fixed_share"] = np.minimum(classes["fixed_share"], np.maximum(room, 0.0))
+
+
+def _derive(models: Records, classes: Records) -> None:
+    """Fill the fields that follow from the others."""
+    for m in models:
+        tau_s, r = m["device_die_time_constant_s"], m["device_die_sink_resistance_k_per_w"]
+        m["die_decay"] = decay_per_substep(time_constant_s=float(tau_s), dt_s=SUBSTEP_S)
+        m["die_capacity_w_per_k"] = tau_s / r / SUBSTEP_S
+        m["sink_conductance_w_per_k"] = 1.0 / m["device_sink_air_resistance_k_per_w"]
+        m["sink_capacity_w_per_k"] = m["device_sink_heat_capacity_j_per_k"] / SUBSTEP_S
+        m["fan_lag_ratio"] = lag_ratio(dt_s=SUBSTEP_S, time_constant_s=float(m["server_fan_lag_s"]))
+        m["per_design_power"] = 1.0 / m["server_power_design_w"]
+        m["supply_fixed_w"] = m["server_supply_fixed_loss_ratio"] * m["server_supply_rated_w"]
+        m["supply_square_per_w"] = m["server_supply_square_loss_ratio"] / m["server_supply_rated_w"]
     knee = classes["power_knee_clock_ratio"]
-    top = 0.98 - classes["slope_low"] * knee
-    classes["fixed_share"] = np.minimum(classes["fixed_share"], np.maximum(top, 0.0))
+    classes["power_at_knee"] = classes["fixed_share"] + classes["slope_low"] * knee
+    for work in classes.reshape(-1):
+        work["slope_high"] = slope_above_knee(
+            power_at_knee=float(work["power_at_knee"]),
+            knee_clock_ratio=float(work["power_knee_clock_ratio"]),
+        )
+    classes["per_full_power"] = 1.0 / classes["full_power_w"]
+    classes["per_slope_low"] = 1.0 / classes["slope_low"]
+    classes["per_slope_high"] = 1.0 / classes["slope_high"]

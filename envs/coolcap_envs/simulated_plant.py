@@ -105,7 +105,7 @@ class SimulatedPlant:
         self._batch = Batch.zeros(
             plants=count,
             groups=groups,
-            classes=len(self._templates.classes),
+            models=len(self._templates.models),
             hourly=self._outside.hourly,
         )
         self._feed = DemandFeed(class_table(site.workload), plants=count, groups=groups)
@@ -184,8 +184,9 @@ class SimulatedPlant:
         offset_s = SECONDS_PER_HOUR * self._outside.utc_offset_h(row)
         if np.isnan(start_time_s):
             start_time_s = hall.YEAR_START_S + _DAY_S * day - offset_s
-        plant, groups, classes = self._templates.draw(rng, randomise_ratio)
-        batch.parameters[b], batch.group_parameters[b], batch.classes[b] = plant, groups, classes
+        plant, groups, models, classes = self._templates.draw(rng, randomise_ratio)
+        batch.parameters[b], batch.group_parameters[b] = plant, groups
+        batch.models[b], batch.classes[b] = models, classes
         batch.plant[b] = np.zeros((), batch.plant.dtype)
         batch.groups[b] = np.zeros((), batch.groups.dtype)
         batch.plant["time_s"][b] = start_time_s

@@ -48,7 +48,7 @@ def start_warm(batch: Batch, chosen: NDArray[np.int64]) -> None:
 
 def _guess(part: Batch) -> None:
     """Write a state near balance for the setpoints in force."""
-    p, i, q, g, c = part.plant, part.inputs, part.parameters, part.groups, part.group_parameters
+    p, i, q, g = part.plant, part.inputs, part.parameters, part.groups
     p["cold_temp_c"] = i["supply_air_setpoint_c"]
     p["supply_air_temp_c"] = i["supply_air_setpoint_c"]
     p["hot_temp_c"] = i["supply_air_setpoint_c"] + 12.0
@@ -69,7 +69,7 @@ def _guess(part: Batch) -> None:
     p["basin_temp_c"] = np.maximum(i["cw_setpoint_c"], q["cw_supply_temp_min_c"])
     p["cw_leaving_temp_c"] = p["basin_temp_c"] + 4.0
     p["tower_fan_ratio"] = 0.4
-    g["fan_ratio"] = c["server_fan_min_ratio"]
+    g["fan_ratio"] = 0.6
     g["throttle_ratio"] = 1.0
     g["stopped"] = 0
     g["sink_temp_c"] = i["supply_air_setpoint_c"][:, None] + 15.0

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coolcap_envs.physics.parameters import WORKLOAD_CLASSES
 from coolcap_envs.physics.records import (
     CLASS_DTYPE,
     GROUP_INPUT_DTYPE,
     GROUP_PARAMETER_DTYPE,
     GROUP_STATE_DTYPE,
     HOURLY_CHANNELS,
+    MODEL_DTYPE,
     PIPE_CELLS,
     PLANT_INPUT_DTYPE,
     PLANT_PARAMETER_DTYPE,
@@ -29,7 +31,8 @@ class Batch:
         groups: ``GROUP_STATE_DTYPE``, shape ``[B, N]``.
         parameters: ``PLANT_PARAMETER_DTYPE``, shape ``[B]``.
         group_parameters: ``GROUP_PARAMETER_DTYPE``, shape ``[B, N]``.
-        classes: ``CLASS_DTYPE``, shape ``[B, classes of all GPU models]``.
+        models: ``MODEL_DTYPE``, shape ``[B, models]``.
+        classes: ``CLASS_DTYPE``, shape ``[B, models, classes]``.
         inputs: ``PLANT_INPUT_DTYPE``, shape ``[B]``.
         group_inputs: ``GROUP_INPUT_DTYPE``, shape ``[B, N]``.
         hourly: Series from outside, shape ``[series, hours, len(HOURLY_CHANNELS)]``.
@@ -41,6 +44,7 @@ class Batch:
     groups: Records
     parameters: Records
     group_parameters: Records
+    models: Records
     classes: Records
     inputs: Records
     group_inputs: Records
@@ -49,7 +53,7 @@ class Batch:
 
     @classmethod
     def zeros(
-        cls, *, plants: int, groups: int, classes: int, hourly: NDArray[np.float64]
+        cls, *, plants: int, groups: int, models: int, hourly: NDArray[np.float64]
     ) -> "Batch":
         """Return a batch whose state and parameters are still to be set."""
         if hourly.ndim != 3 or hourly.shape[2] != len(HOURLY_CHANNELS):
@@ -63,7 +67,8 @@ class Batch:
             groups=np.zeros((plants, groups), GROUP_STATE_DTYPE),
             parameters=np.zeros(plants, PLANT_PARAMETER_DTYPE),
             group_parameters=np.zeros((plants, groups), GROUP_PARAMETER_DTYPE),
-            classes=np.zeros((plants, classes), CLASS_DTYPE),
+            models=np.zeros((plants, models), MODEL_DTYPE),
+            classes=np.zeros((plants, models, len(WORKLOAD_CLASSES)), CLASS_DTYPE),
             inputs=np.zeros(plants, PLANT_INPUT_DTYPE),
             group_inputs=np.zeros((plants, groups), GROUP_INPUT_DTYPE),
             hourly=hourly,
@@ -78,6 +83,7 @@ class Batch:
             groups=self.groups[chosen],
             parameters=self.parameters[chosen],
             group_parameters=self.group_parameters[chosen],
+            models=self.models[chosen],
             classes=self.classes[chosen],
             inputs=self.inputs[chosen],
             group_inputs=self.group_inputs[chosen],
@@ -101,6 +107,7 @@ class Batch:
         self.groups[target] = other.groups[source]
         self.parameters[target] = other.parameters[source]
         self.group_parameters[target] = other.group_parameters[source]
+        self.models[target] = other.models[source]
         self.classes[target] = other.classes[source]
         self.inputs[target] = other.inputs[source]
         self.group_inputs[target] = other.group_inputs[source]

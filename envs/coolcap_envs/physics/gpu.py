@@ -12,58 +12,65 @@ from coolcap_envs.physics.jit import law
 
 
 @law
-def active_power_w(
+def slope_above_knee(power_at_knee: float, knee_clock_ratio: float) -> float:
+    """Return the slope that leads from the knee of the power curve to 1 at the highest clock."""
+    return (1.0 - power_at_knee) / (1.0 - knee_clock_ratio)
+
+
+@law
+def active_power_share(
     clock_ratio: float,
-    full_power_w: float,
     fixed_share: float,
     slope_low: float,
+    power_at_knee: float,
     knee_clock_ratio: float,
+    slope_high: float,
 ) -> float:
-    """Return the power of a fully busy GPU at the reference die temperature.
+    """Return power of a fully busy GPU over that at the highest clock, at one die temperature.
 
-    Two straight branches, ``P/P1 = p0 + s1*f`` up to the knee and from there straight to 1 at the
+    Two straight branches, ``P/P1 = p0 + s1*f`` up to the knee and steeper from there to 1 at the
     highest clock: below the knee voltage is at its floor, above it voltage rises with the clock.
     Shape seen in a B300 sweep (0.436 W/MHz from 926 to 1935 MHz, then 152 W for the last 97 MHz).
 
     Args:
-        clock_ratio: SM clock over the highest one, 0 to 1.
-        full_power_w: ``P1``, power at the highest clock, W.
-        fixed_share: ``p0``, share of ``P1`` that does not depend on the clock (memory, leakage).
+        clock_ratio: ``f``, SM clock over the highest one, 0 to 1.
+        fixed_share: ``p0``, share that does not depend on the clock (memory, leakage).
         slope_low: ``s1``, slope below the knee.
-        knee_clock_ratio: Clock above which voltage rises.
+        power_at_knee: ``p0 + s1*fk``.
+        knee_clock_ratio: ``fk``, clock above which voltage rises.
+        slope_high: Slope above it, :func:`slope_above_knee`.
     """
     if clock_ratio <= knee_clock_ratio:
-        return full_power_w * (fixed_share + slope_low * clock_ratio)
-    at_knee = fixed_share + slope_low * knee_clock_ratio
-    slope_high = (1.0 - at_knee) / (1.0 - knee_clock_ratio)
-    return full_power_w * (at_knee + slope_high * (clock_ratio - knee_clock_ratio))
+        return fixed_share + slope_low * clock_ratio
+    return power_at_knee + slope_high * (clock_ratio - knee_clock_ratio)
 
 
 @law
-def clock_at_power(
-    power_w: float,
-    full_power_w: float,
+def clock_at_power_share(
+    power_share: float,
     fixed_share: float,
-    slope_low: float,
+    power_at_knee: float,
     knee_clock_ratio: float,
+    per_slope_low: float,
+    per_slope_high: float,
 ) -> float:
-    """Return the clock at which :func:`active_power_w` gives ``power_w``; not bounded."""
-    share = power_w / full_power_w
-    at_knee = fixed_share + slope_low * knee_clock_ratio
-    if share <= at_knee:
-        return (share - fixed_share) / slope_low
-    slope_high = (1.0 - at_knee) / (1.0 - knee_clock_ratio)
-    return knee_clock_ratio + (share - at_knee) / slope_high
+    """Return the clock at which :func:`active_power_share` is ``power_share``; not bounded.
+
+    Takes the inverses of the slopes: a division costs as much as the rest of it.
+    """
+    if power_share <= power_at_knee:
+        return (power_share - fixed_share) * per_slope_low
+    return knee_clock_ratio + (power_share - power_at_knee) * per_slope_high
 
 
 @law
-def throughput_ratio(
+def time_ratio(
     clock_ratio: float, sensitivity: float, knee_sensitivity: float, knee_clock_ratio: float
 ) -> float:
-    """Return throughput relative to that at the highest clock.
+    """Return time per unit of work over that at the highest clock; throughput is its inverse.
 
-    Time per unit of work: ``t = 1 + k*(1/f - 1) + k2*max(fk/f - 1, 0)``. The share ``k`` follows
-    the clock throughout; below the knee ``fk`` work that was memory-bound becomes compute-bound.
+    ``t = 1 + k*(1/f - 1) + k2*max(fk/f - 1, 0)``. The share ``k`` follows the clock throughout;
+    below the knee ``fk`` work that was memory-bound becomes compute-bound.
 
     Args:
         clock_ratio: ``f``, SM clock over the highest one, 0 to 1.
@@ -71,11 +78,14 @@ def throughput_ratio(
         knee_sensitivity: ``k2``.
         knee_clock_ratio: ``fk``.
     """
+    if clock_ratio >= 1.0:
+        return 1.0
     inverse = 1.0 / clock_ratio
-    time_ratio = 1.0 + sensitivity * (inverse - 1.0)
-    if clock_ratio < knee_clock_ratio:
-        time_ratio += knee_sensitivity * (knee_clock_ratio * inverse - 1.0)
-    return 1.0 / time_ratio
+    return (
+        1.0
+        + sensitivity * (inverse - 1.0)
+        + knee_sensitivity * max(knee_clock_ratio * inverse - 1.0, 0.0)
+    )
 
 
 @law
@@ -107,6 +117,12 @@ def leakage_ratio(die_temp_c: float, reference_temp_c: float, leakage_per_k: flo
 
 
 @law
+def decay_per_substep(time_constant_s: float, dt_s: float) -> float:
+    """Return ``exp(-dt/tau)``, what is left of a deviation after one substep."""
+    return math.exp(-dt_s / time_constant_s)
+
+
+@law
 def die_temp_next_c(
     die_temp_c: float, sink_temp_c: float, power_w: float, resistance_k_per_w: float, decay: float
 ) -> float:
@@ -119,20 +135,20 @@ def die_temp_next_c(
         sink_temp_c: Temperature of the heat sink.
         power_w: Heat of the die.
         resistance_k_per_w: Die to heat sink.
-        decay: ``exp(-dt/(R*C))``.
+        decay: :func:`decay_per_substep` of ``R*C``.
     """
     settled_c = sink_temp_c + resistance_k_per_w * power_w
     return settled_c + (die_temp_c - settled_c) * decay
 
 
 @law
-def sink_resistance_k_per_w(design_resistance_k_per_w: float, air_flow_ratio: float) -> float:
-    """Return heat sink to air resistance at an air flow relative to design.
+def sink_conductance_w_per_k(design_w_per_k: float, air_flow_ratio: float) -> float:
+    """Return heat sink to air conductance at an air flow relative to design.
 
-    Conductance follows flow to the power 0.8 (turbulent forced convection, Incropera et al.,
-    equation 8.60); taken as its tangent at design flow, ``0.2 + 0.8*v``, 5 % low at half flow.
+    It follows flow to the power 0.8 (turbulent forced convection, Incropera et al., 7th ed.,
+    equation 8.60); taken as the tangent at design flow, ``0.2 + 0.8*v``, 5 % high at half flow.
     """
-    return design_resistance_k_per_w / (0.2 + 0.8 * air_flow_ratio)
+    return design_w_per_k * (0.2 + 0.8 * air_flow_ratio)
 
 
 @law
@@ -140,16 +156,23 @@ def sink_temp_next_c(
     sink_temp_c: float,
     air_temp_c: float,
     heat_w: float,
-    resistance_k_per_w: float,
-    heat_capacity_j_per_k: float,
-    dt_s: float,
+    conductance_w_per_k: float,
+    capacity_w_per_k: float,
 ) -> float:
     """Return the heat-sink temperature one substep later (implicit Euler, stable at any step).
 
-    ``C dT/dt = q - (T - Tair)/R``.
+    ``C dT/dt = q - G*(T - Tair)``.
+
+    Args:
+        sink_temp_c: Temperature now.
+        air_temp_c: Air entering the server.
+        heat_w: ``q``, heat from the die.
+        conductance_w_per_k: ``G``.
+        capacity_w_per_k: ``C/dt``.
     """
-    x = dt_s / (resistance_k_per_w * heat_capacity_j_per_k)
-    return (sink_temp_c + x * (air_temp_c + heat_w * resistance_k_per_w)) / (1.0 + x)
+    return (capacity_w_per_k * sink_temp_c + conductance_w_per_k * air_temp_c + heat_w) / (
+        capacity_w_per_k + conductance_w_per_k
+    )
 
 
 @law
@@ -173,9 +196,3 @@ def throttle_clock_ratio(
     if die_temp_c < slow_temp_c - 3.0:
         return min(clock_limit_ratio + 0.03, 1.0)
     return clock_limit_ratio
-
-
-@law
-def decay_per_substep(time_constant_s: float, dt_s: float) -> float:
-    """Return ``exp(-dt/tau)``."""
-    return math.exp(-dt_s / time_constant_s)

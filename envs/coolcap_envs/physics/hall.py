@@ -43,12 +43,18 @@ def take_outside(p: Record, hourly: Record) -> None:
 
 @law
 def stored_heat_j(
-    p: Record, q: Record, cells_c: Record, groups: Record, group_parameters: Record
+    p: Record,
+    q: Record,
+    cells_c: Record,
+    groups: Record,
+    group_parameters: Record,
+    models: Record,
 ) -> float:
     """Return all heat stored in a plant above 0 °C."""
     total = air_side.stored_heat_j(p=p, q=q) + water_side.stored_heat_j(p=p, q=q, cells_c=cells_c)
     for n in range(groups.shape[0]):
-        total += group.stored_heat_j(g=groups[n], c=group_parameters[n])
+        c = group_parameters[n]
+        total += group.stored_heat_j(g=groups[n], c=c, m=models[c.model])
     return total
 
 
@@ -59,6 +65,7 @@ def advance_one(
     groups: Record,
     q: Record,
     group_parameters: Record,
+    models: Record,
     classes: Record,
     i: Record,
     group_inputs: Record,
@@ -68,7 +75,7 @@ def advance_one(
     """Advance one plant by one control step of ``substeps`` substeps."""
     take_outside(p=p, hourly=hourly)
     for n in range(groups.shape[0]):
-        group.begin_step(g=groups[n], i=group_inputs[n])
+        group.begin_step(g=groups[n], c=group_parameters[n], i=group_inputs[n])
     it_w = crah_w = chiller_w = pump_w = tower_w = loss_w = chiller_load_w = economizer_w = 0.0
     rejected_w = makeup_kg = 0.0
     part = 1.0 / substeps
@@ -89,7 +96,8 @@ def advance_one(
                 g=groups[n],
                 c=c,
                 i=group_inputs[n],
-                work=classes[c.class_row + group_inputs[n].work_class],
+                m=models[c.model],
+                work=classes[c.model, group_inputs[n].work_class],
                 q=q,
                 cold_temp_c=p.cold_temp_c,
                 hot_temp_c=p.hot_temp_c,
@@ -159,11 +167,26 @@ def advance_one(
     p.makeup_water_kg += makeup_kg
     inlet_c = groups[0].inlet_temp_c
     for n in range(groups.shape[0]):
+        c = group_parameters[n]
+        group.end_step(
+            g=groups[n],
+            c=c,
+            i=group_inputs[n],
+            m=models[c.model],
+            work=classes[c.model, group_inputs[n].work_class],
+            q=q,
+            step_s=step_s,
+        )
         inlet_c = max(inlet_c, groups[n].inlet_temp_c)
     p.inlet_temp_max_c = inlet_c
 
     stored_j = stored_heat_j(
-        p=p, q=q, cells_c=cells_c, groups=groups, group_parameters=group_parameters
+        p=p,
+        q=q,
+        cells_c=cells_c,
+        groups=groups,
+        group_parameters=group_parameters,
+        models=models,
     )
     in_j = p.facility_power_w * step_s
     out_j = rejected_w * SUBSTEP_S
@@ -209,6 +232,7 @@ def _settle(
     groups: Record,
     parameters: Record,
     group_parameters: Record,
+    models: Record,
     hourly: Record,
     series: Record,
 ) -> None:
@@ -220,6 +244,7 @@ def _settle(
             cells_c=pipes_c[b],
             groups=groups[b],
             group_parameters=group_parameters[b],
+            models=models[b],
         )
 
 
@@ -230,6 +255,7 @@ def _advance_serial(
     groups: Record,
     parameters: Record,
     group_parameters: Record,
+    models: Record,
     classes: Record,
     inputs: Record,
     group_inputs: Record,
@@ -244,6 +270,7 @@ def _advance_serial(
             groups=groups[b],
             q=parameters[b],
             group_parameters=group_parameters[b],
+            models=models[b],
             classes=classes[b],
             i=inputs[b],
             group_inputs=group_inputs[b],
@@ -259,6 +286,7 @@ def _advance_parallel(
     groups: Record,
     parameters: Record,
     group_parameters: Record,
+    models: Record,
     classes: Record,
     inputs: Record,
     group_inputs: Record,
@@ -273,6 +301,7 @@ def _advance_parallel(
             groups=groups[b],
             q=parameters[b],
             group_parameters=group_parameters[b],
+            models=models[b],
             classes=classes[b],
             i=inputs[b],
             group_inputs=group_inputs[b],
@@ -294,6 +323,7 @@ def settle(batch: Batch) -> None:
         readable(batch.groups),
         readable(batch.parameters),
         readable(batch.group_parameters),
+        readable(batch.models),
         batch.hourly,
         batch.series,
     )
@@ -314,6 +344,7 @@ def advance(batch: Batch, *, substeps: int, parallel: bool = False) -> None:
         readable(batch.groups),
         readable(batch.parameters),
         readable(batch.group_parameters),
+        readable(batch.models),
         readable(batch.classes),
         readable(batch.inputs),
         readable(batch.group_inputs),

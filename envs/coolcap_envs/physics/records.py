@@ -32,24 +32,49 @@ def _dtype(*fields: str, integers: tuple[str, ...] = ()) -> np.dtype[np.void]:
     return np.dtype(pairs, align=True)
 
 
+_SPREADS: Final = ("power_spread_ratio", "resistance_spread_ratio")
+
+MODEL_DERIVED: Final = (
+    "die_decay",
+    "die_capacity_w_per_k",
+    "sink_conductance_w_per_k",
+    "sink_capacity_w_per_k",
+    "fan_lag_ratio",
+    "per_design_power",
+    "supply_fixed_w",
+    "supply_square_per_w",
+)
+"""Numbers computed once from the others, mostly to keep divisions out of the kernel."""
+CLASS_DERIVED: Final = (
+    "slope_high",
+    "power_at_knee",
+    "per_full_power",
+    "per_slope_low",
+    "per_slope_high",
+)
+
 PLANT_PARAMETER_DTYPE: Final = _dtype(*(p.field for p in PLANT_PARAMETERS))
 """Parameters of the plant, shape ``[B]``."""
 
-GROUP_PARAMETER_DTYPE: Final = _dtype(
+MODEL_DTYPE: Final = _dtype(
+    *(p.field for p in GPU_PARAMETERS if p.name not in _SPREADS),
     *(p.field for p in SERVER_PARAMETERS),
-    *(p.field for p in GPU_PARAMETERS),
+    *MODEL_DERIVED,
+)
+"""GPU models of a site with their servers, shape ``[B, models]``; watts and kg/s are per GPU."""
+
+GROUP_PARAMETER_DTYPE: Final = _dtype(
     "gpu_count",
     "sm_clock_max_mhz",
     "recirculation_ratio",
     "power_ratio",  # mean of the group's units over the nominal unit
     "pace_power_ratio",  # its hungriest unit: the first a cap slows down, and all wait for it
     "hot_ratio",  # temperature rise of its hottest unit over the mean
-    "die_decay",  # of the die's excess temperature per substep
-    integers=("class_row",),  # of the GPU model's first class in the class table
+    integers=("model",),
 )
-"""Parameters of the control groups, shape ``[B, N]``; watts and kg/s are per GPU."""
+"""Parameters of the control groups, shape ``[B, N]``."""
 
-CLASS_DTYPE: Final = _dtype(*(p.name for p in CLASS_PARAMETERS))
+CLASS_DTYPE: Final = _dtype(*(p.name for p in CLASS_PARAMETERS), *CLASS_DERIVED)
 """Workload classes of all GPU models of a site, shape ``[B, models * classes]``."""
 
 PLANT_INPUT_DTYPE: Final = _dtype(
@@ -88,6 +113,7 @@ GROUP_STATE_DTYPE: Final = _dtype(
     "inlet_temp_c",  # readings: at the end of the control step
     "hot_die_temp_c",
     "hot_hbm_temp_c",
+    "time_ratio",  # time per unit of work over that at the highest clock
     "latency_ratio",
     integers=("work_class", "stopped"),
 )

@@ -31,11 +31,14 @@ def fan_power_w(speed_ratio: float, design_power_w: float) -> float:
 
 @law
 def supply_loss_w(
-    output_w: float, rated_w: float, fixed_share: float, linear_share: float, square_share: float
+    output_w: float, fixed_w: float, linear_ratio: float, square_per_w: float
 ) -> float:
-    """Return the loss of a power supply: ``Prated * (a + b*x + c*x**2)`` with ``x = P/Prated``."""
-    x = output_w / rated_w
-    return rated_w * (fixed_share + x * (linear_share + x * square_share))
+    """Return the loss of a power supply: ``a*Prated + b*P + c*P**2/Prated``.
+
+    No-load loss, voltage drops of semiconductors, resistance; the coefficients are shares of the
+    rating (``SERVER_PARAMETERS``).
+    """
+    return fixed_w + output_w * (linear_ratio + output_w * square_per_w)
 
 
 @law
