@@ -92,6 +92,7 @@ class SmallPlant:
             ("gpu_power_w", self._gpu_power_w),
             ("it_power_w", it_power_w),
             ("power_limit_w", self._cap_w),
+            ("sm_clock_mhz", self._layout.sm_clock_max_mhz * self._gpu_power_w / DEMAND_W),
             ("work_rate_ratio", self._gpu_power_w / DEMAND_W),
             ("it_energy_kwh", self._it_energy_kwh),
             ("work_gpu_h", self._work_gpu_h),

@@ -31,7 +31,7 @@ is 0. Used only to name the reason of a lowered clock; the plant model does the 
 
 IDLE_UTIL_RATIO: Final = 0.005
 AT_LIMIT_RATIO: Final = 0.97
-"""A GPU drawing this share of its enforced limit or more is held back by it."""
+"""A slowed GPU drawing this share of its enforced limit or more is held back by it."""
 
 AVERAGED_S: Final = 1.0
 """Window of NVML's power usage on Ampere (except GA100) and newer, NVML API reference. Taken as
@@ -181,8 +181,10 @@ class FanOut:
         busy = gpus["gpu_util_ratio"] > IDLE_UTIL_RATIO
         slowed = busy & (gpus["sm_clock_mhz"] < 0.999 * self._gpus["sm_clock_max_mhz"])
         hot = gpus["gpu_temp_c"] >= THERMAL_SLOWDOWN_TEMP_C
-        capped = gpus["power_w"] >= AT_LIMIT_RATIO * self._enforced_w(hall)
         at_ceiling = gpus["sm_clock_mhz"] >= 0.999 * ceiling_mhz
+        at_limit = gpus["power_w"] >= AT_LIMIT_RATIO * self._enforced_w(hall)
+        # The mean of a group lies below its hungriest unit, whose cap holds all of them back.
+        capped = at_limit | ~(at_ceiling | hot)
         reasons = np.where(busy, 0, GPU_IDLE).astype(np.int64)
         reasons[slowed & at_ceiling] |= APPLICATIONS_CLOCKS_SETTING
         reasons[slowed & capped] |= SW_POWER_CAP

@@ -179,6 +179,7 @@ def test_unequal_limits_within_a_group_count_with_their_mean(tmp_path: Path) -> 
         ({"gpu_util_ratio": 0.0}, 500.0, np.nan, ("gpu_idle",)),
         ({"sm_clock_mhz": 2000.0}, 500.0, np.nan, ()),
         ({"sm_clock_mhz": 1700.0}, 400.0, np.nan, ("sw_power_cap",)),
+        ({"sm_clock_mhz": 1700.0}, 440.0, np.nan, ("sw_power_cap",)),
         ({"sm_clock_mhz": 1700.0}, 500.0, 1700.0, ("applications_clocks_setting",)),
         ({"sm_clock_mhz": 1700.0, "gpu_temp_c": 90.0}, 500.0, np.nan, ("sw_thermal_slowdown",)),
     ],
