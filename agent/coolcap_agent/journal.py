@@ -87,7 +87,7 @@ class Journal:
             raise JournalError(f"journal {self._path} cannot be read: {error}") from error
         try:
             self._entries = {entry.key: entry for entry in decode(content)}
-        except ValueError as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise JournalDamaged(
                 f"journal {self._path} is damaged ({error}) and was kept as {self._put_aside()}"
             ) from error

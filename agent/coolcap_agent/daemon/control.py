@@ -1,6 +1,7 @@
 """Guard, commander and reconciler of one agent, wired together the same way in both."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -58,6 +59,7 @@ class Control:
         driver: Acknowledger,
         faults: FaultLog,
         ramp_back: bool,
+        mono_s: Callable[[], float] = time.monotonic,
     ) -> "Control":
         """Wire the parts together, and say which points will not be commanded.
 
@@ -69,6 +71,7 @@ class Control:
             driver: Told of commands that were carried out.
             faults: Where faults are noted.
             ramp_back: Whether values go back within their slew.
+            mono_s: Monotonic clock, for leases.
         """
         writes = WriteTimes(clock)
         guard = Guard(
@@ -77,10 +80,12 @@ class Control:
                 epoch_path=state.epoch,
                 ttl_default_s=config.lease.ttl_default_s,
                 ttl_max_s=config.lease.ttl_max_s,
+                mono_s=mono_s,
             ),
             journal=Journal(state.journal),
             restorer=PointRestorer(points=points, writes=writes, ramp=ramp_back),
             faults=faults,
+            mono_s=mono_s,
         )
         commander = Commander(points=points, guard=guard, writes=writes, clock=clock, driver=driver)
         _log_what_is_read_only(list(points.values()))

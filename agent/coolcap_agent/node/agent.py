@@ -2,7 +2,8 @@
 
 import logging
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from coolcap_agent.clock import Clock
 from coolcap_agent.daemon import wire as shared_wire
@@ -32,7 +33,15 @@ OPEN_DEADLINE_S = 60.0
 class NodeAgent:
     """One node agent whose GPUs are connected."""
 
-    def __init__(self, config: NodeConfig, *, gpus: Gpus, state: StateDir, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        gpus: Gpus,
+        state: StateDir,
+        clock: Clock,
+        mono_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._config = config
         self._gpus = gpus
         self._clock = clock
@@ -53,6 +62,7 @@ class NodeAgent:
             driver=gpus,
             faults=self._faults,
             ramp_back=False,
+            mono_s=mono_s,
         )
         self._sampler = Sampler(
             gpus,

@@ -2,7 +2,8 @@
 
 import logging
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from coolcap_agent.clock import Clock
 from coolcap_agent.daemon import wire as shared_wire
@@ -33,7 +34,13 @@ class PlantAgent:
     """One plant agent whose equipment is connected."""
 
     def __init__(
-        self, config: PlantConfig, *, equipment: Equipment, state: StateDir, clock: Clock
+        self,
+        config: PlantConfig,
+        *,
+        equipment: Equipment,
+        state: StateDir,
+        clock: Clock,
+        mono_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._equipment = equipment
@@ -55,6 +62,7 @@ class PlantAgent:
             driver=equipment,
             faults=self._faults,
             ramp_back=config.ramp_back,
+            mono_s=mono_s,
         )
         self._sampler = Sampler(
             equipment, age_max_s=config.signal_age_max_s, clock=clock, faults=self._faults

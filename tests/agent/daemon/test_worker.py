@@ -1,0 +1,92 @@
+"""A call that hangs holds up its own device and nothing else."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from coolcap_agent.daemon.worker import TimedOut, Unreachable, Worker
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker("GPU-a")
+    yield worker
+    worker.close()
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    gate = threading.Event()
+    yield gate
+    gate.set()
+
+
+def test_calls_return_what_they_compute_or_raise(worker: Worker) -> None:
+    async def play() -> int:
+        with pytest.raises(ZeroDivisionError):
+            await worker.call(lambda: 1 // 0, deadline_s=5.0)
+        return await worker.call(lambda: 42, deadline_s=5.0)
+
+    assert asyncio.run(play()) == 42
+
+
+def test_call_that_does_not_return_times_out(worker: Worker, gate: threading.Event) -> None:
+    async def play() -> None:
+        with pytest.raises(TimedOut, match="GPU-a did not answer within"):
+            await worker.call(gate.wait, deadline_s=0.02)
+        assert worker.busy
+
+    asyncio.run(play())
+
+
+def test_call_behind_one_that_hangs_is_dropped_and_never_made(
+    worker: Worker, gate: threading.Event
+) -> None:
+    """
+    Otherwise a cap would be written long after the command that asked for it.
+    """
+    made: list[str] = []
+
+    async def play() -> None:
+        with pytest.raises(TimedOut):
+            await worker.call(gate.wait, deadline_s=0.02)
+        with pytest.raises(Unreachable):
+            await worker.call(lambda: made.append("late"), deadline_s=0.02)
+        gate.set()
+        await worker.call(lambda: made.append("next"), deadline_s=5.0)
+
+    asyncio.run(play())
+
+    assert made == ["next"]
+
+
+def test_calls_are_made_in_the_order_they_were_asked_for(worker: Worker) -> None:
+    made: list[int] = []
+
+    async def play() -> None:
+        await asyncio.gather(
+            *(worker.call(partial(made.append, n), deadline_s=5.0) for n in range(50))
+        )
+
+    asyncio.run(play())
+
+    assert made == list(range(50))
+
+
+def test_late_answer_of_a_call_given_up_disturbs_nobody(
+    worker: Worker, gate: threading.Event
+) -> None:
+    def fail_late() -> None:
+        gate.wait()
+        raise ValueError("nobody waits for this")
+
+    async def play() -> int:
+        with pytest.raises(TimedOut):
+            await worker.call(fail_late, deadline_s=0.02)
+        gate.set()
+        return await worker.call(lambda: 1, deadline_s=5.0)
+
+    assert asyncio.run(play()) == 1
