@@ -7,7 +7,7 @@ from collections.abc import Callable
 from coolcap_agent.daemon.outcome import Outcome
 from coolcap_agent.daemon.point import InForce, LeaseOver, Spec
 from coolcap_agent.drivers.base import DriverError
-from coolcap_agent.journal import Key
+from coolcap_agent.journal import Entry, Key
 
 
 class HandClock:
@@ -65,6 +65,7 @@ class FakePoint:
         self.error: DriverError | None = None
         self.written: list[float] = []
         self.released = 0
+        self.adopted: Entry | None = None
         self.on_read: Callable[[], None] = lambda: None
 
     @property
@@ -92,6 +93,9 @@ class FakePoint:
             self.value = value
             self.local = False
         return await self.read()
+
+    async def adopt(self, entry: Entry) -> None:
+        self.adopted = entry
 
     async def release(self) -> None:
         self.released += 1

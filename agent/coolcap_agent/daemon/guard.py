@@ -59,6 +59,10 @@ class Restorer(Protocol):
         """
         ...
 
+    async def adopt(self, entries: Iterable[Entry]) -> None:
+        """Tell the devices what an earlier process had written; never raises for one's sake."""
+        ...
+
     def values_without_journal(self) -> Sequence[Entry]:
         """Return what to restore when the journal was damaged (documented in the reference)."""
         ...
@@ -128,6 +132,7 @@ class Guard:
             await self._on_disk(lambda: self._journal.add(self._restorer.values_without_journal()))
         if self._journal.entries:
             log.warning("restoring %d values of an earlier run", len(self._journal.entries))
+            await self._restorer.adopt(self._journal.entries.values())
         return await self._restore(self._orphans(), at_once=at_once)
 
     async def acquire(self, *, holder: str, instance_id: str, ttl_s: float | None) -> Lease:

@@ -139,6 +139,10 @@ class Point(Protocol):
         """
         ...
 
+    async def adopt(self, entry: Entry) -> None:
+        """Note that an earlier process wrote the point. Raises DriverError, WorkerError."""
+        ...
+
     async def release(self) -> None:
         """Give the point back to the device's own control. Raises DriverError, WorkerError."""
         ...

@@ -1,6 +1,7 @@
 """Putting journaled values back, point by point."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 
 from coolcap_agent.daemon.guard import Restored
 from coolcap_agent.daemon.outcome import Outcome
@@ -13,7 +14,9 @@ from coolcap_agent.daemon.point import (
 )
 from coolcap_agent.daemon.worker import WorkerError
 from coolcap_agent.drivers.base import DriverError
-from coolcap_agent.journal import Entry, Key
+from coolcap_agent.journal import Entry, Key, device_of
+
+log = logging.getLogger(__name__)
 
 
 class PointRestorer:
@@ -41,6 +44,16 @@ class PointRestorer:
             for spec in (point.spec for point in self._points.values())
             if (spec.default is not None or spec.releases) and not spec.refusal
         ]
+
+    async def adopt(self, entries: Iterable[Entry]) -> None:
+        """Tell the devices what an earlier process had written."""
+        for entry in entries:
+            point = self._points.get(entry.key)
+            try:
+                if point is not None:
+                    await point.adopt(entry)
+            except (DriverError, WorkerError) as error:
+                log.warning("%s: %s", device_of(entry.key), error)
 
     async def put_back(self, entry: Entry, *, at_once: bool) -> Restored:
         """Write the value of ``entry`` and read it back."""

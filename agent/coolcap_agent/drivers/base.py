@@ -204,6 +204,13 @@ class CoolingDriver(Protocol):
         """Command a value. Raises DeviceLost, NotPermitted, ValueRefused, Overridden."""
         ...
 
+    def adopt(self, lever: str, *, before: float) -> None:
+        """Note that an earlier process wrote this lever, and what stood there before it did.
+
+        A lever without a slot of its own can then be released although this process never wrote.
+        """
+        ...
+
     def release(self, lever: str) -> None:
         """Give the lever back to the equipment's own program, as far as it is ours.
 

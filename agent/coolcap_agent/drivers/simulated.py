@@ -266,6 +266,9 @@ class SimulatedCoolingDriver(_HallUser):
             holder = Holder.LOCAL
         return LeverReading(lever=lever, value=value, holder=holder, message=message)
 
+    def adopt(self, lever: str, *, before: float) -> None:
+        """Do nothing: the hall itself knows whether a lever is commanded."""
+
     def release(self, lever: str) -> None:
         """Give a lever back to the hall's own program. Raises DeviceLost, NotPermitted."""
         self._command(self._row(lever), lever, math.nan)

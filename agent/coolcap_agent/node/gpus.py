@@ -12,6 +12,7 @@ from coolcap_agent.drivers.base import (
     GpuReading,
     NodeReading,
 )
+from coolcap_agent.journal import Entry
 
 T = TypeVar("T")
 
@@ -112,6 +113,9 @@ class GpuPoint:
     async def write(self, value: float, *, allowed: Callable[[], bool]) -> InForce:
         """Write and read back in one go. Raises DriverError, WorkerError, LeaseOver."""
         return in_force(await self._gpus.set_power_limit(self._uuid, value, allowed=allowed))
+
+    async def adopt(self, entry: Entry) -> None:
+        """Do nothing: a GPU's limit is what it is, whoever set it."""
 
     async def release(self) -> None:
         """Do nothing: a GPU has no control of its own that would take over."""

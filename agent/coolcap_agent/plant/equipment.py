@@ -1,5 +1,6 @@
 """The plant's equipment behind workers with deadlines: one for readings, one for each lever."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from coolcap_agent.daemon.point import InForce, LeaseOver, Spec
@@ -12,6 +13,7 @@ from coolcap_agent.drivers.base import (
     LeverReading,
     SignalReading,
 )
+from coolcap_agent.journal import Entry
 
 
 class Equipment:
@@ -71,6 +73,12 @@ class Equipment:
 
         return await self._workers[lever].call(write, deadline_s=self._deadline_s)
 
+    async def adopt(self, lever: str, *, before: float) -> None:
+        """Tell the driver that an earlier process wrote a lever. Raises DriverError, WorkerError."""
+        await self._workers[lever].call(
+            lambda: self._driver.adopt(lever, before=before), deadline_s=self._deadline_s
+        )
+
     async def release(self, lever: str) -> None:
         """Give a lever back to the equipment's own program. Raises DriverError, WorkerError."""
         await self._workers[lever].call(
@@ -105,6 +113,11 @@ class LeverPoint:
     async def write(self, value: float, *, allowed: Callable[[], bool]) -> InForce:
         """Write and read back in one go. Raises DriverError, WorkerError, LeaseOver."""
         return in_force(await self._equipment.set_setpoint(self._lever, value, allowed=allowed))
+
+    async def adopt(self, entry: Entry) -> None:
+        """Tell the driver that an earlier process wrote it. Raises DriverError, WorkerError."""
+        before = math.nan if entry.value is None else entry.value
+        await self._equipment.adopt(self._lever, before=before)
 
     async def release(self) -> None:
         """Give the lever back to the equipment's own program. Raises DriverError, WorkerError."""

@@ -66,6 +66,7 @@ def test_start_restores_the_journal_of_a_process_that_died(tmp_path: Path) -> No
         point = FakePoint(spec(A), value=400.0)
         small = SmallControl(tmp_path, points=[point])
         await small.guard.start()
+        assert point.adopted == Entry(device="GPU-a", lever="power_cap_w", value=700.0)
         assert point.value == 700.0
         assert not small.journal_path.exists()
 
