@@ -54,6 +54,7 @@ def _guess(part: Batch) -> None:
     p["hot_temp_c"] = i["supply_air_setpoint_c"] + 12.0
     p["crah_fan_ratio"] = i["air_flow_setpoint_ratio"]
     p["valve_ratio"] = 0.7
+    p["valve_integral"] = 0.7
     p["cold_demand_kg_per_s"] = 0.0
     p["chw_wanted_temp_c"] = i["chw_setpoint_c"]
     p["chw_leaving_temp_c"] = i["chw_setpoint_c"]
@@ -69,6 +70,7 @@ def _guess(part: Batch) -> None:
     p["basin_temp_c"] = np.maximum(i["cw_setpoint_c"], q["cw_supply_temp_min_c"])
     p["cw_leaving_temp_c"] = p["basin_temp_c"] + 4.0
     p["tower_fan_ratio"] = 0.4
+    p["tower_integral"] = 0.4
     g["fan_ratio"] = 0.6
     g["throttle_ratio"] = 1.0
     g["stopped"] = 0

@@ -12,7 +12,7 @@ from coolcap_envs.physics.crah import (
     fan_power_w,
 )
 from coolcap_envs.physics.jit import law
-from coolcap_envs.physics.local_loop import integral_step, slewed
+from coolcap_envs.physics.local_loop import actuator_target, integral_next, slewed
 from coolcap_envs.physics.records import SUBSTEP_S, Record
 
 
@@ -40,17 +40,20 @@ def move_fans(p: Record, q: Record, i: Record) -> tuple[float, float]:
 def move_valves(p: Record, q: Record, i: Record) -> float:
     """Let the coil valves follow the supply-air set point; return chilled-water flow, kg/s."""
     error_k = p.supply_air_temp_c - i.supply_air_setpoint_c
-    p.valve_ratio = integral_step(
-        value=p.valve_ratio,
+    p.valve_integral = integral_next(
+        integral=p.valve_integral,
         error_k=error_k,
-        error_before_k=p.supply_air_error_k,
         gain_per_k=q.crah_loop_gain_per_k,
         integral_time_s=q.crah_loop_integral_time_s,
         dt_s=SUBSTEP_S,
-        step_max=SUBSTEP_S / q.crah_valve_stroke_s,
-        low=0.0,
     )
-    p.supply_air_error_k = error_k
+    p.valve_ratio = slewed(
+        value=p.valve_ratio,
+        wanted=actuator_target(
+            integral=p.valve_integral, error_k=error_k, gain_per_k=q.crah_loop_gain_per_k
+        ),
+        step_max=SUBSTEP_S / q.crah_valve_stroke_s,
+    )
     opened = equal_percentage_flow_ratio(
         valve_ratio=p.valve_ratio, rangeability=q.crah_valve_rangeability
     )

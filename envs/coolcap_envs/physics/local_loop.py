@@ -13,21 +13,17 @@ def slewed(value: float, wanted: float, step_max: float) -> float:
 
 
 @law
-def integral_step(
-    value: float,
-    error_k: float,
-    error_before_k: float,
-    gain_per_k: float,
-    integral_time_s: float,
-    dt_s: float,
-    step_max: float,
-    low: float,
+def integral_next(
+    integral: float, error_k: float, gain_per_k: float, integral_time_s: float, dt_s: float
 ) -> float:
-    """Return an actuator position after one step of a PI controller in velocity form.
+    """Return the integral part of a PI controller after one step, ``I + K*e*dt/Ti``.
 
-    ``du = K*((e - e_before) + e*dt/Ti)``, at most ``step_max`` either way (stroke time), within
-    ``low`` to 1. The velocity form cannot wind up.
+    It is held to 0 to 1, the range of the actuator, so that it cannot wind up beyond it.
     """
-    change = gain_per_k * (error_k - error_before_k + error_k * dt_s / integral_time_s)
-    change = min(max(change, -step_max), step_max)
-    return min(max(value + change, low), 1.0)
+    return min(max(integral + gain_per_k * error_k * dt_s / integral_time_s, 0.0), 1.0)
+
+
+@law
+def actuator_target(integral: float, error_k: float, gain_per_k: float) -> float:
+    """Return the position a PI controller asks of its actuator: ``I + K*e`` within 0 to 1."""
+    return min(max(integral + gain_per_k * error_k, 0.0), 1.0)

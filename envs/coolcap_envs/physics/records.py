@@ -124,7 +124,7 @@ PLANT_STATE_DTYPE: Final = _dtype(
     "cold_temp_c",
     "hot_temp_c",
     "supply_air_temp_c",
-    "supply_air_error_k",
+    "valve_integral",
     "crah_fan_ratio",
     "valve_ratio",
     "cold_demand_kg_per_s",
@@ -139,7 +139,7 @@ PLANT_STATE_DTYPE: Final = _dtype(
     "chiller_power_now_w",
     "cw_leaving_temp_c",
     "basin_temp_c",
-    "cw_error_k",
+    "tower_integral",
     "tower_fan_ratio",
     "it_energy_j",  # counters
     "cooling_energy_j",

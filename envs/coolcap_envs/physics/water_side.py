@@ -9,7 +9,7 @@ from coolcap_envs.physics import chiller, chw, tower
 from coolcap_envs.physics.constants import WATER_SPECIFIC_HEAT_J_PER_KG_K
 from coolcap_envs.physics.economizer import precooled_temp_c
 from coolcap_envs.physics.jit import law
-from coolcap_envs.physics.local_loop import integral_step
+from coolcap_envs.physics.local_loop import actuator_target, integral_next, slewed
 from coolcap_envs.physics.pump import pump_power_w
 from coolcap_envs.physics.records import SUBSTEP_S, Record
 from coolcap_envs.physics.server import lag_ratio
@@ -169,17 +169,20 @@ def condenser_water(
     """
     setpoint_c = max(i.cw_setpoint_c, q.cw_supply_temp_min_c)
     error_k = p.basin_temp_c - setpoint_c
-    p.tower_fan_ratio = integral_step(
-        value=p.tower_fan_ratio,
+    p.tower_integral = integral_next(
+        integral=p.tower_integral,
         error_k=error_k,
-        error_before_k=p.cw_error_k,
         gain_per_k=q.tower_loop_gain_per_k,
         integral_time_s=q.tower_loop_integral_time_s,
         dt_s=SUBSTEP_S,
-        step_max=SUBSTEP_S / q.tower_fan_ramp_s,
-        low=0.0,
     )
-    p.cw_error_k = error_k
+    p.tower_fan_ratio = slewed(
+        value=p.tower_fan_ratio,
+        wanted=actuator_target(
+            integral=p.tower_integral, error_k=error_k, gain_per_k=q.tower_loop_gain_per_k
+        ),
+        step_max=SUBSTEP_S / q.tower_fan_ramp_s,
+    )
     fan_w = i.tower_available_ratio * tower.fan_power_w(
         speed_ratio=p.tower_fan_ratio,
         design_power_w=q.tower_fan_power_design_w,
