@@ -22,8 +22,9 @@ from coolcap_agent.rpc.address import Address, parse_address
 from coolcap_agent.rpc.certificate import Usage
 from coolcap_agent.rpc.tls import Tls, load_tls
 from coolcap_envs.contract.config import Table
-from coolcap_envs.contract.errors import ConfigError
+from coolcap_envs.contract.errors import BundleError, ConfigError
 from coolcap_envs.contract.layout import Layout
+from coolcap_envs.contract.policy import PolicyBundle
 from coolcap_envs.safety.limits import Limits
 from coolcap_envs.safety.site_limits import load_site_limits
 
@@ -309,3 +310,29 @@ def read_control_config(path: Path) -> ControlConfig:
         )
 
     return read_config(path, read)
+
+
+def check_control_config(path: Path) -> ControlConfig:
+    """Read a config, its TLS files and its policy as the daemon would; connects to nothing.
+
+    Raises:
+        ConfigError: With every problem at once.
+    """
+    config = read_control_config(path)
+    problems: list[str] = []
+    try:
+        config.load_tls()
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        if config.policy is not None:
+            PolicyBundle.load(config.policy)
+        if config.telemetry.influx is not None:
+            config.telemetry.influx.token()
+    except BundleError as error:
+        problems.append(f"policy: {error}")
+    except ConfigError as error:
+        problems.append(str(error))
+    if problems:
+        raise ConfigError(str(path), problems)
+    return config

@@ -1,0 +1,5 @@
+"""``python -m coolcap_agent`` is ``coolcap``."""
+
+from coolcap_agent.cli import main
+
+main()

@@ -1,0 +1,119 @@
+"""``coolcap check``: says all that is wrong with a file of any kind; connects to nothing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from coolcap_envs.contract.config import read_toml
+from coolcap_envs.contract.errors import BundleError, ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a file is, and what is wrong with it (empty: nothing)."""
+
+    path: Path
+    kind: str
+    problems: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """Return the report for machines."""
+        return {
+            "path": str(self.path),
+            "kind": self.kind,
+            "ok": not self.problems,
+            "problems": list(self.problems),
+        }
+
+
+def check(path: Path) -> Report:
+    """Check a config, a site file, a policy bundle or a folder of certificates."""
+    kind = "unknown"
+    try:
+        kind, run = _recognise(path)
+        run(path)
+    except ConfigError as error:
+        return Report(path=path, kind=kind, problems=error.problems)
+    except BundleError as error:
+        return Report(path=path, kind=kind, problems=(str(error),))
+    return Report(path=path, kind=kind, problems=())
+
+
+def _recognise(path: Path) -> tuple[str, Callable[[Path], None]]:
+    """Return the kind of file and what checks it. Raises ConfigError."""
+    if path.is_dir():
+        if any(path.glob("*.crt")):
+            return "certificates", _certificates
+        return "bundle", _bundle
+    keys = read_toml(path).keys()
+    for kind, key in _TELLTALE.items():
+        if key in keys:
+            return kind, _CHECKS[kind]
+    known = ", ".join(f"{key} ({kind})" for kind, key in _TELLTALE.items())
+    raise ConfigError(
+        str(path),
+        [f"is no config of coolcap: the top level has none of {known}; see docs/reference"],
+    )
+
+
+def _node(path: Path) -> None:
+    from coolcap_agent.node.config import check_node_config
+
+    check_node_config(path)
+
+
+def _plant(path: Path) -> None:
+    from coolcap_agent.plant.config import check_plant_config
+
+    check_plant_config(path)
+
+
+def _control(path: Path) -> None:
+    from coolcap_agent.controller.config import check_control_config
+
+    check_control_config(path)
+
+
+def _sim(path: Path) -> None:
+    from coolcap_agent.sim.config import read_sim_config
+
+    read_sim_config(path)
+
+
+def _site(path: Path) -> None:
+    from coolcap_envs.safety.site_limits import load_site_limits
+
+    load_site_limits(path)
+
+
+def _bundle(path: Path) -> None:
+    from coolcap_envs.contract.policy import PolicyBundle
+
+    PolicyBundle.load(path)
+
+
+def _certificates(path: Path) -> None:
+    from coolcap_agent.certs import check as check_certificates
+
+    problems = [problem for report in check_certificates(path) for problem in report.problems]
+    if problems:
+        raise ConfigError(str(path), problems)
+
+
+_TELLTALE: Final[Mapping[str, str]] = {
+    "node": "node_id",
+    "plant": "plant_id",
+    "control": "agents",
+    "sim": "hall_file",
+    "site": "layout",
+}
+"""The key that only this kind of file has at its top level."""
+
+_CHECKS: Final[Mapping[str, Callable[[Path], None]]] = {
+    "node": _node,
+    "plant": _plant,
+    "control": _control,
+    "sim": _sim,
+    "site": _site,
+}
