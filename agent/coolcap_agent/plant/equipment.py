@@ -74,7 +74,7 @@ class Equipment:
         return await self._workers[lever].call(write, deadline_s=self._deadline_s)
 
     async def adopt(self, lever: str, *, before: float) -> None:
-        """Tell the driver that an earlier process wrote a lever. Raises DriverError, WorkerError."""
+        """Tell the driver that an earlier process wrote it. Raises DriverError, WorkerError."""
         await self._workers[lever].call(
             lambda: self._driver.adopt(lever, before=before), deadline_s=self._deadline_s
         )
