@@ -327,4 +327,8 @@ def make_cooling_driver(options: Table, *, plant_id: str, folder: Path) -> Cooli
     del plant_id
     patience = Patience.take(options)
     points = take_points(options, ModbusDialect(), folder=folder)
-    return PointDriver(points, ModbusEquipment, name="modbus", patience=patience)
+    return PointDriver(points, _equipment, name="modbus", patience=patience)
+
+
+def _equipment(devices: Sequence[ModbusDevice]) -> list[ModbusEquipment]:
+    return [ModbusEquipment(device) for device in devices]

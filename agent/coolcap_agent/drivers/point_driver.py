@@ -75,7 +75,7 @@ class PointDriver(Generic[D, A]):
     def __init__(
         self,
         points: PointMap[D, A],
-        make_equipment: Callable[[D], Equipment[A]],
+        make_equipment: Callable[[Sequence[D]], Sequence[Equipment[A]]],
         *,
         name: str,
         patience: Patience,
@@ -84,7 +84,7 @@ class PointDriver(Generic[D, A]):
 
         Args:
             points: What to read and write.
-            make_equipment: Makes the connection to one device; called in the driver's loop.
+            make_equipment: Makes the connections to the devices; called in the driver's loop.
             name: Protocol, as it appears in ``origin``.
             patience: How long to wait.
         """
@@ -96,7 +96,7 @@ class PointDriver(Generic[D, A]):
         self._thread: LoopThread | None = None
         self._lines: dict[str, Line[A]] = {}
         self._ledgers: dict[str, list[Ledger[A]]] = {}
-        self._handshakes = {h.device: HandshakeKeeper(h) for h in points.handshakes}
+        self._handshakes: dict[str, HandshakeKeeper[A]] = {}
         self._ranges: dict[Point[A], DeviceRange] = {}
         self._readings = Readings(points, protocol=name)
 
@@ -240,9 +240,9 @@ class PointDriver(Generic[D, A]):
         return results
 
     async def _open(self) -> None:
-        self._lines = {
-            d.name: Line(self._make_equipment(d), self._learn) for d in self._points.devices
-        }
+        equipment = self._make_equipment(self._points.devices)
+        self._lines = {e.name: Line(e, self._learn) for e in equipment}
+        self._handshakes = {h.device: HandshakeKeeper(h) for h in self._points.handshakes}
         self._ledgers = {}
         for point in self._points.levers:
             self._ledgers.setdefault(point.lever, []).append(Ledger(point))

@@ -49,8 +49,7 @@ class Simulator(ABC):
         try:
             self._thread.call(self._serve(), deadline_s=DEADLINE_S, of="starting the simulator")
         except BaseException:
-            self._thread.close()
-            self._thread = None
+            self.stop()
             raise
 
     def stop(self) -> None:
@@ -101,6 +100,7 @@ class Simulator(ABC):
         return self._thread
 
     def _free_port(self, host: str) -> int:
+        """Return a port nobody uses now."""
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.bind((host, 0))
             return int(probe.getsockname()[1])
