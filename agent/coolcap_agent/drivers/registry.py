@@ -18,6 +18,7 @@ GPU_DRIVERS: Final = {
     "simulated": "coolcap_agent.drivers.simulated",
 }
 COOLING_DRIVERS: Final = {
+    "bacnet": "coolcap_agent.drivers.bacnet",
     "modbus": "coolcap_agent.drivers.modbus",
     "simulated": "coolcap_agent.drivers.simulated",
 }
