@@ -13,6 +13,10 @@ from coolcap_envs.contract.telemetry import FloatArray
 _SPLIT_SPACE = re.compile(r"(?<!\\) ")
 _SPLIT_COMMA = re.compile(r"(?<!\\),")
 _UNESCAPE = re.compile(r"\\([ ,=\\])")
+# A quote opens and closes a text, which may hold any of them; few lines have one.
+_OUTSIDE_TEXT = r'(?=[^"]*(?:"[^"]*"[^"]*)*$)'
+_SPLIT_SPACE_OF_TEXT = re.compile(_SPLIT_SPACE.pattern + _OUTSIDE_TEXT)
+_SPLIT_COMMA_OF_TEXT = re.compile(_SPLIT_COMMA.pattern + _OUTSIDE_TEXT)
 
 
 @dataclass(slots=True)
@@ -41,12 +45,15 @@ def read_series(lines: Iterable[str]) -> dict[str, list[Series]]:
     for line in lines:
         if not line.strip() or line.startswith("#"):
             continue
-        key, values, stamp = _SPLIT_SPACE.split(line.strip())
+        has_text = '"' in line
+        spaces = _SPLIT_SPACE_OF_TEXT if has_text else _SPLIT_SPACE
+        commas = _SPLIT_COMMA_OF_TEXT if has_text else _SPLIT_COMMA
+        key, values, stamp = spaces.split(line.strip())
         measurement, *tag_texts = _SPLIT_COMMA.split(key)
         tags = dict(_UNESCAPE.sub(r"\1", text).split("=", 1) for text in tag_texts)
         series = found[measurement].setdefault(key, Series(tags))
         series.time_s.append(int(stamp) / 1e9)
-        for pair in _SPLIT_COMMA.split(values):
+        for pair in commas.split(values):
             name, _, text = pair.partition("=")
             number = _number(text)
             if number is None:

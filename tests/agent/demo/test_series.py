@@ -34,3 +34,10 @@ def test_escaped_characters_and_integer_fields_are_read() -> None:
     series = read_series([line])["event"][0]
     assert series.tags == {"name": "a b,c"}
     assert series.array("count").tolist() == [3.0]
+
+
+def test_texts_may_hold_spaces_commas_and_equal_signs() -> None:
+    line = 'event,code=mode active=1,message="auto, since x = 3",count=2 2000000000'
+    series = read_series([line])["event"][0]
+    assert series.array("active").tolist() == [1.0]
+    assert series.array("count").tolist() == [2.0]

@@ -1,0 +1,44 @@
+"""Means by the minute, so that a dashboard over weeks need not read every second."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from coolcap_agent.telemetry_log.schema import Field, Kind
+from coolcap_envs.contract.telemetry import FloatArray
+
+MINUTE_S: Final = 60.0
+
+
+class Minute:
+    """Collects rows of one series and gives one row per minute.
+
+    Args:
+        fields: The columns: gauges are averaged, of anything else the last value is kept.
+    """
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self._is_gauge = np.array([field.kind is Kind.GAUGE for field in fields])
+        self._sum = np.zeros(len(fields))
+        self._count = np.zeros(len(fields))
+        self._last = np.full(len(fields), np.nan)
+        self._time_s = float("nan")
+
+    def add(self, row: FloatArray, *, time_s: float) -> tuple[float, FloatArray] | None:
+        """Take in a row; return time and row of the minute before when a new one begins.
+
+        The time is that of the minute's last row, which is also the time of its counters.
+        """
+        done = None
+        if time_s // MINUTE_S > self._time_s // MINUTE_S:
+            with np.errstate(invalid="ignore"):
+                mean = np.where(self._count > 0.0, self._sum / self._count, np.nan)
+            done = self._time_s, np.where(self._is_gauge, mean, self._last)
+            self._sum[:], self._count[:], self._last[:] = 0.0, 0.0, np.nan
+        known = np.isfinite(row)
+        self._sum[known] += row[known]
+        self._count += known
+        self._last[known] = row[known]
+        self._time_s = time_s
+        return done

@@ -1,0 +1,225 @@
+"""The recorder: what the loop knows and decides, as lines of the log.
+
+    loop state ──► plant, facility (each second); rack, group, budget, agent, loop, meter (10 s)
+    decision   ──► decision, setpoint
+    event      ──► event
+
+Times are the site's: what is written twice, or sent again after an outage, is stored once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from coolcap_agent.controller.decisions import DecisionRecord
+from coolcap_agent.controller.loop_state import LoopState
+from coolcap_agent.sink.base import Sink
+from coolcap_agent.sink.line_protocol import Series, escaped, line, series_key, time_ns
+from coolcap_agent.telemetry_log.decision_fields import decision_fields, setpoint_fields
+from coolcap_agent.telemetry_log.fleet_sums import Racks
+from coolcap_agent.telemetry_log.meters import ModeMeters, as_fields
+from coolcap_agent.telemetry_log.minute import Minute
+from coolcap_agent.telemetry_log.schema import (
+    AGENT,
+    BUDGET,
+    DECISION,
+    EVENT,
+    FACILITY,
+    FACILITY_1M,
+    GROUP,
+    LOOP,
+    METER,
+    MODE_CODES,
+    PLANT,
+    PLANT_1M,
+    RACK,
+    SETPOINT,
+    Measurement,
+)
+from coolcap_agent.telemetry_log.site_fields import budget_fields, facility_fields
+from coolcap_envs.contract.layout import Layout
+from coolcap_envs.contract.levers import PLANT_LEVERS
+from coolcap_envs.contract.telemetry import FloatArray
+
+SITE_PERIOD_S: Final = 1.0
+"""At most one line of the whole site per second."""
+FLEET_PERIOD_S: Final = 10.0
+"""10,000 GPUs once per second are 26 GB a day in InfluxDB, once per 10 s a tenth of it."""
+
+EARLY_MAX_S: Final = 0.1
+"""So much early is on time: ticks do not fall on the full second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSeen:
+    """An agent as the controller sees it. ``age_s`` is NaN before its first telemetry."""
+
+    name: str
+    kind: str
+    connected: bool
+    lease_held: bool
+    age_s: float
+
+
+class Recorder:
+    """Writes the log of one site. For one thread.
+
+    Args:
+        layout: The site's layout.
+        sink: Where lines go; its own state is logged too.
+        site_period_s: Least site time between two lines of the whole site.
+        fleet_period_s: Least site time between two lines of each group, rack, agent or budget.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        sink: Sink,
+        *,
+        site_period_s: float = SITE_PERIOD_S,
+        fleet_period_s: float = FLEET_PERIOD_S,
+    ) -> None:
+        self._layout = layout
+        self._sink = sink
+        self._site = {"site": layout.name}
+        self._meters = ModeMeters()
+        self._racks = Racks(layout)
+        self._site_due = _Due(site_period_s)
+        self._fleet_due = _Due(fleet_period_s)
+        self._plant_minute = _minutes(PLANT, PLANT_1M, self._site)
+        self._facility_minute = _minutes(FACILITY, FACILITY_1M, self._site)
+        self._plant = Series([series_key(PLANT.name, self._site)], PLANT.field_names)
+        rack_keys = [series_key(RACK.name, {**self._site, "rack": r}) for r in self._racks.names]
+        self._rack = Series(rack_keys, RACK.field_names)
+        places = zip(layout.group_names, layout.node_names, layout.rack_names, strict=True)
+        group_keys = [
+            series_key(GROUP.name, {**self._site, "group": g, "node": n, "rack": r})
+            for g, n, r in places
+        ]
+        self._group = Series(group_keys, GROUP.field_names)
+
+    def record(self, state: LoopState, agents: Sequence[AgentSeen] = ()) -> None:
+        """Log what is known after a tick, as far as it is due."""
+        time_s = float(state.telemetry.time_s)
+        if not self._site_due.take(time_s):
+            return
+        at_ns = time_ns(time_s)
+        self._meters.add(state.telemetry, state.mode.mode)
+        facility = as_fields(self._meters.totals)
+        facility |= facility_fields(state, self._layout)
+        row = np.array([facility[name] for name in FACILITY.field_names])
+        parts = [
+            self._plant.lines(state.telemetry.plant[None], at_ns=at_ns),
+            line(FACILITY.name, self._site, facility, at_ns=at_ns),
+            self._plant_minute(state.telemetry.plant, time_s),
+            self._facility_minute(row, time_s),
+        ]
+        if self._fleet_due.take(time_s):
+            parts += self._fleet(state, agents, at_ns)
+        self._sink.write(b"".join(parts))
+
+    def decision(self, record: DecisionRecord) -> None:
+        """Log a decision."""
+        at_ns = time_ns(record.time_s)
+        tags = {**self._site, "actor": record.actor.value, "mode": record.mode.mode.value}
+        parts = [line(DECISION.name, tags, decision_fields(record), at_ns=at_ns)]
+        for k, lever in enumerate(PLANT_LEVERS):
+            if self._layout.plant_levers[k]:
+                tags = {**self._site, "lever": lever.name, "actor": record.actor.value}
+                parts.append(line(SETPOINT.name, tags, setpoint_fields(record, k), at_ns=at_ns))
+        self._sink.write(b"".join(parts))
+
+    def event(self, *, time_s: float, code: str, subject: str, active: bool, message: str) -> None:
+        """Log that something began or ended.
+
+        Args:
+            time_s: Site time.
+            code: Stable name, for example ``telemetry_stale``.
+            subject: What it concerns: an agent, a budget or ``loop``.
+            active: Whether it began.
+            message: For people.
+        """
+        key = series_key(EVENT.name, {**self._site, "code": code, "subject": subject})
+        text = message.replace("\\", "/").replace('"', "'").replace("\n", " ").replace("\r", " ")
+        active_name, message_name = (escaped(name) for name in EVENT.field_names)
+        fields = f'{active_name}={float(active):g},{message_name}="{text}"'
+        self._sink.write(f"{key} {fields} {time_ns(time_s)}\n".encode())
+
+    def _fleet(self, state: LoopState, agents: Sequence[AgentSeen], at_ns: int) -> list[bytes]:
+        telemetry = state.telemetry
+        groups = np.column_stack(
+            [telemetry.groups, state.commanded.power_cap_w, telemetry.groups_age_s]
+        )
+        parts = [
+            self._rack.lines(self._racks.rows(telemetry.groups), at_ns=at_ns),
+            self._group.lines(groups, at_ns=at_ns),
+            self._tagged(LOOP, {}, self._loop(state, agents), at_ns),
+        ]
+        for budget, values in budget_fields(state, self._layout).items():
+            parts.append(self._tagged(BUDGET, {"budget": budget}, values, at_ns))
+        for mode, totals in self._meters.by_mode.items():
+            parts.append(self._tagged(METER, {"mode": mode.value}, as_fields(totals), at_ns))
+        for agent in agents:
+            values = {
+                "connected": float(agent.connected),
+                "lease_held": float(agent.lease_held),
+                "telemetry_age_s": agent.age_s,
+            }
+            tags = {"agent": agent.name, "kind": agent.kind}
+            parts.append(self._tagged(AGENT, tags, values, at_ns))
+        return parts
+
+    def _tagged(
+        self, to: Measurement, tags: Mapping[str, str], values: Mapping[str, float], at_ns: int
+    ) -> bytes:
+        return line(to.name, {**self._site, **tags}, values, at_ns=at_ns)
+
+    def _loop(self, state: LoopState, agents: Sequence[AgentSeen]) -> dict[str, float]:
+        log = self._sink.status()
+        return {
+            "mode_code": MODE_CODES[state.mode.mode],
+            "readings_fit": float(state.verdict.fit),
+            "failing": float(bool(state.failure)),
+            "tick_count": state.tick_count,
+            "missed_count": state.missed_count,
+            "latency_s": state.latency_s,
+            "agent_count": len(agents),
+            "agent_connected_count": sum(agent.connected for agent in agents),
+            "agent_leased_count": sum(agent.lease_held for agent in agents),
+            "log_written_count": log.written,
+            "log_waiting_count": log.waiting,
+            "log_dropped_count": log.dropped,
+        }
+
+
+class _Due:
+    """Says when a period has passed; time that runs backwards starts it anew."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._early_s = min(EARLY_MAX_S, 0.1 * period_s)
+        self._last_s = self._next_s = float("-inf")
+
+    def take(self, time_s: float) -> bool:
+        if self._last_s <= time_s < self._next_s - self._early_s:
+            return False
+        in_step = self._last_s <= time_s < self._next_s + self._period_s
+        self._next_s = (self._next_s if in_step else time_s) + self._period_s
+        self._last_s = time_s
+        return True
+
+
+def _minutes(
+    of: Measurement, to: Measurement, tags: Mapping[str, str]
+) -> Callable[[FloatArray, float], bytes]:
+    """Return a function that takes rows of ``of`` and gives lines of ``to``."""
+    minute = Minute(of.fields)
+    series = Series([series_key(to.name, tags)], to.field_names)
+
+    def add(row: FloatArray, time_s: float) -> bytes:
+        done = minute.add(row, time_s=time_s)
+        return series.lines(done[1][None], at_ns=time_ns(done[0])) if done else b""
+
+    return add

@@ -1,0 +1,319 @@
+"""The schema of the log: measurements with their tags and fields, derived from the signal table.
+
+Dashboards, alert rules and documentation derive from it; the recorder writes it and nothing else.
+All fields are floats, the text of an event aside. Tags take few values: names from the site file,
+modes, codes. No tag has the name of a field, which InfluxDB 3 refuses.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from coolcap_agent.controller.modes import Mode
+from coolcap_envs.contract.signals import GROUP_SIGNALS, PLANT_SIGNALS, Signal
+from coolcap_envs.safety.shield import REASON_TEXT
+
+
+class Kind(StrEnum):
+    """How a field behaves over time."""
+
+    GAUGE = "gauge"
+    """A value at an instant."""
+    COUNTER = "counter"
+    """Only rises; starts anew when the controller or the meter does."""
+    STATE = "state"
+    """A code or a yes (1) or no (0)."""
+    TEXT = "text"
+    """A sentence for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a measurement."""
+
+    name: str
+    unit: str
+    kind: Kind
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One measurement: a table of the database."""
+
+    name: str
+    tags: tuple[str, ...]
+    fields: tuple[Field, ...]
+    meaning: str
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """Return the names of the fields, in order."""
+        return tuple(field.name for field in self.fields)
+
+    def field(self, name: str) -> Field:
+        """Return a field by name; raises KeyError with the names there are."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(f"{self.name} has no field {name!r}, only {', '.join(self.field_names)}")
+
+
+COUNTER_UNITS: Final = ("kWh", "L", "GPU·h")
+"""The signal table has no powers or flows in these: what is measured in them only rises."""
+MODE_CODES: Final[Mapping[Mode, int]] = {mode: code for code, mode in enumerate(Mode)}
+"""Modes as numbers, so that a panel can colour them."""
+QUANTILES: Final = (10, 50, 90)
+"""Per cent of the groups below the value."""
+SPREAD_SIGNALS: Final = ("gpu_power_w", "power_limit_w", "gpu_temp_c", "inlet_temp_c")
+"""Signals of groups whose distribution over the site is logged."""
+MEAN_SIGNALS: Final = (
+    "gpu_util_ratio",
+    "mem_util_ratio",
+    "sm_clock_mhz",
+    "work_rate_ratio",
+    "training_ratio",
+    "prefill_ratio",
+    "decode_ratio",
+    "memory_bound_ratio",
+)
+"""Signals of groups whose mean over the site's GPUs is logged."""
+MAX_SIGNALS: Final = ("gpu_power_w", "power_limit_w", "gpu_temp_c", "hbm_temp_c", "latency_ratio")
+"""Signals of groups whose maximum over the site is logged."""
+COOLING_POWERS: Final = ("crah_fan_power_w", "chiller_power_w", "pump_power_w", "tower_fan_power_w")
+REASON_NAMES: Final = tuple(str(reason.name).lower() for reason in REASON_TEXT)
+
+
+def with_aggregate(name: str, aggregate: str) -> str:
+    """Return a signal's name with an aggregate before its unit: ``gpu_temp_max_c``."""
+    stem, unit = name.rsplit("_", 1)
+    return f"{stem}_{aggregate}_{unit}"
+
+
+def _gauge(name: str, unit: str, meaning: str) -> Field:
+    return Field(name=name, unit=unit, kind=Kind.GAUGE, meaning=meaning)
+
+
+def _counter(name: str, unit: str, meaning: str) -> Field:
+    return Field(name=name, unit=unit, kind=Kind.COUNTER, meaning=meaning)
+
+
+def _state(name: str, meaning: str) -> Field:
+    return Field(name=name, unit="1", kind=Kind.STATE, meaning=meaning)
+
+
+def _signals(table: Sequence[Signal]) -> tuple[Field, ...]:
+    return tuple(
+        Field(
+            name=s.name,
+            unit=s.unit,
+            kind=Kind.COUNTER if s.unit in COUNTER_UNITS else Kind.GAUGE,
+            meaning=s.meaning,
+        )
+        for s in table
+    )
+
+
+def _meaning(name: str) -> tuple[str, str]:
+    (signal,) = (s for s in GROUP_SIGNALS if s.name == name)
+    return signal.unit, signal.meaning
+
+
+def _over_groups() -> tuple[Field, ...]:
+    found: list[Field] = []
+    for name in SPREAD_SIGNALS:
+        unit, meaning = _meaning(name)
+        found += [
+            _gauge(with_aggregate(name, f"p{q}"), unit, f"{meaning}; {q} % of the groups are below")
+            for q in QUANTILES
+        ]
+    for name in MAX_SIGNALS:
+        unit, meaning = _meaning(name)
+        found.append(_gauge(with_aggregate(name, "max"), unit, f"{meaning}; highest of the site"))
+    for name in MEAN_SIGNALS:
+        unit, meaning = _meaning(name)
+        found.append(_gauge(with_aggregate(name, "mean"), unit, f"{meaning}; mean of the site"))
+    return tuple(found)
+
+
+TOTALS_FIELDS: Final = (
+    _counter("elapsed_s", "s", "time since the meter started"),
+    _counter("covered_s", "s", "part of it with complete, plausible counters"),
+    _counter("it_energy_kwh", "kWh", "energy at the input of the IT equipment, covered time only"),
+    _counter("cooling_energy_kwh", "kWh", "energy of fans, compressors and pumps outside it"),
+    _counter("facility_energy_kwh", "kWh", "energy at the facility's meter"),
+    _counter("makeup_water_l", "L", "make-up water"),
+    _counter("carbon_kg", "kg", "the grid's emissions for the facility's energy"),
+    _counter("cost_usd", "USD", "price of the facility's energy"),
+    _counter("work_gpu_h", "GPU·h", "useful work in reference GPU-hours"),
+)
+"""What ``contract.meters.Totals`` holds, by the same names."""
+
+PLANT: Final = Measurement(
+    name="plant",
+    tags=("site",),
+    fields=_signals(PLANT_SIGNALS),
+    meaning="readings of the plant, levers in force included",
+)
+FACILITY: Final = Measurement(
+    name="facility",
+    tags=("site",),
+    fields=(
+        *TOTALS_FIELDS,
+        _gauge("it_power_w", "W", "power at the IT equipment's input"),
+        _gauge("facility_power_w", "W", "power at the facility's meter"),
+        _gauge("it_power_bound_w", "W", "most the IT equipment can draw under the caps in force"),
+        _gauge("inlet_temp_max_c", "°C", "hottest server inlet of the hall"),
+        _gauge("inlet_temp_limit_c", "°C", "highest inlet the site allows"),
+        _gauge("inlet_margin_k", "K", "inlet limit minus hottest inlet"),
+        _gauge("gpu_temp_margin_k", "K", "least distance of a GPU or its memory to its limit"),
+        _gauge("telemetry_age_max_s", "s", "age of the oldest reading decisions need"),
+        _gauge("group_count", "1", "control groups"),
+        _gauge("group_stale_count", "1", "groups whose readings are too old, missing or invalid"),
+        *_over_groups(),
+    ),
+    meaning="the site as a whole: meters since the controller's start, powers, margins, spread",
+)
+PLANT_1M: Final = Measurement(
+    name="plant_1m",
+    tags=PLANT.tags,
+    fields=PLANT.fields,
+    meaning="`plant` by the minute: mean of gauges, last of counters; for long ranges",
+)
+FACILITY_1M: Final = Measurement(
+    name="facility_1m",
+    tags=FACILITY.tags,
+    fields=FACILITY.fields,
+    meaning="`facility` by the minute: mean of gauges, last of counters; for long ranges",
+)
+METER: Final = Measurement(
+    name="meter",
+    tags=("site", "mode"),
+    fields=TOTALS_FIELDS,
+    meaning="meters since the controller's start, apart for each mode of the controller",
+)
+RACK: Final = Measurement(
+    name="rack",
+    tags=("site", "rack"),
+    fields=_signals(GROUP_SIGNALS),
+    meaning="a rack's groups by the signals' aggregation; sums only if every group is known",
+)
+GROUP: Final = Measurement(
+    name="group",
+    tags=("site", "group", "node", "rack"),
+    fields=(
+        *_signals(GROUP_SIGNALS),
+        _gauge("power_cap_w", "W", "cap last commanded, per GPU"),
+        _gauge("telemetry_age_s", "s", "age of the group's readings"),
+    ),
+    meaning="readings of each control group",
+)
+LOOP: Final = Measurement(
+    name="loop",
+    tags=("site",),
+    fields=(
+        _state("mode_code", "mode: " + ", ".join(f"{c} {m}" for m, c in MODE_CODES.items())),
+        _state("readings_fit", "whether readings are good enough to decide on"),
+        _state("failing", "whether the policy or its readings fail"),
+        _counter("tick_count", "1", "decisions"),
+        _counter("missed_count", "1", "decisions without a usable answer of the policy"),
+        _gauge("latency_s", "s", "time of the last decision, telemetry to answers"),
+        _gauge("agent_count", "1", "configured agents"),
+        _gauge("agent_connected_count", "1", "agents whose telemetry arrives"),
+        _gauge("agent_leased_count", "1", "agents whose lease is held"),
+        _counter("log_written_count", "1", "lines of this log that reached their destination"),
+        _gauge("log_waiting_count", "1", "lines waiting in the spool"),
+        _counter("log_dropped_count", "1", "lines given up: refused, or no room"),
+    ),
+    meaning="the control loop, its agents and this log",
+)
+BUDGET: Final = Measurement(
+    name="budget",
+    tags=("site", "budget"),
+    fields=(
+        _gauge("budget_w", "W", "IT power the budget allows now"),
+        _gauge("power_w", "W", "IT power its members draw"),
+        _gauge("power_bound_w", "W", "most they can draw under the caps in force, with margin"),
+        _gauge("margin_w", "W", "budget minus power"),
+    ),
+    meaning="each power budget",
+)
+AGENT: Final = Measurement(
+    name="agent",
+    tags=("site", "agent", "kind"),
+    fields=(
+        _state("connected", "whether its telemetry arrives"),
+        _state("lease_held", "whether the controller holds its lease"),
+        _gauge("telemetry_age_s", "s", "age of its newest telemetry"),
+    ),
+    meaning="each node agent and the plant agent",
+)
+DECISION: Final = Measurement(
+    name="decision",
+    tags=("site", "actor", "mode"),
+    fields=(
+        _gauge("latency_s", "s", "telemetry to the agents' answers"),
+        _gauge("policy_latency_s", "s", "time the policy took"),
+        _gauge("groups_fit_count", "1", "groups whose readings could be used"),
+        _gauge("refusal_count", "1", "devices that did not take their command"),
+        _gauge("power_cap_in_force_mean_w", "W", "cap per GPU before, mean of the site"),
+        _gauge("power_cap_baseline_mean_w", "W", "what the feedback rule alone would set"),
+        _gauge("power_cap_policy_mean_w", "W", "what the policy asked for"),
+        _gauge("power_cap_shielded_mean_w", "W", "what the shield allowed"),
+        _gauge("power_cap_commanded_mean_w", "W", "what was sent"),
+        *(
+            _gauge(f"group_reason_{reason}_count", "1", f"caps the shield changed: {text}")
+            for reason, text in zip(REASON_NAMES, REASON_TEXT.values(), strict=True)
+        ),
+        *(
+            _gauge(f"lever_reason_{reason}_count", "1", f"levers the shield changed: {text}")
+            for reason, text in zip(REASON_NAMES, REASON_TEXT.values(), strict=True)
+        ),
+    ),
+    meaning="each decision, also those of the guard between two policy ticks",
+)
+SETPOINT: Final = Measurement(
+    name="setpoint",
+    tags=("site", "lever", "actor"),
+    fields=tuple(
+        _gauge(name, "the lever's", meaning)
+        for name, meaning in (
+            ("in_force", "what the equipment held before the decision"),
+            ("baseline", "what the feedback rule alone would set"),
+            ("policy", "what the policy asked for"),
+            ("shielded", "what the shield allowed"),
+            ("commanded", "what was sent"),
+            ("read_back", "what the equipment then held"),
+        )
+    ),
+    meaning="each decision about each plant lever of the site",
+)
+EVENT: Final = Measurement(
+    name="event",
+    tags=("site", "code", "subject"),
+    fields=(
+        _state("active", "whether it began or ended"),
+        Field(name="message", unit="", kind=Kind.TEXT, meaning="what happened and what to do"),
+    ),
+    meaning="changes of mode, faults and what people did",
+)
+
+MEASUREMENTS: Final[Mapping[str, Measurement]] = {
+    m.name: m
+    for m in (
+        PLANT,
+        FACILITY,
+        PLANT_1M,
+        FACILITY_1M,
+        METER,
+        RACK,
+        GROUP,
+        LOOP,
+        BUDGET,
+        AGENT,
+        DECISION,
+        SETPOINT,
+        EVENT,
+    )
+}
