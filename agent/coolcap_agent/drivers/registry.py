@@ -20,6 +20,7 @@ GPU_DRIVERS: Final = {
 COOLING_DRIVERS: Final = {
     "bacnet": "coolcap_agent.drivers.bacnet",
     "modbus": "coolcap_agent.drivers.modbus",
+    "redfish": "coolcap_agent.drivers.redfish",
     "simulated": "coolcap_agent.drivers.simulated",
 }
 EXTRAS: Final = {"nvml": "agent", "opcua": "opcua"}
