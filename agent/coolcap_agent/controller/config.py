@@ -104,10 +104,12 @@ class InfluxConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetryConfig:
-    """Where telemetry is logged. ``file`` is None when a database takes it and no file is named."""
+    """Where telemetry is logged, and how often each group's; the site's is at most once a second.
+
+    ``file`` is None when a database takes it and no file is named.
+    """
 
     period_s: float
-    window_s: float
     file: Path | None
     influx: InfluxConfig | None
 
@@ -254,7 +256,6 @@ def _read_telemetry(table: Table, *, folder: Path, state_dir: Path) -> Telemetry
     file = take_path(table, "file", folder=folder) if table.has("file") else None
     config = TelemetryConfig(
         period_s=table.take_float("period_s", low=1.0, high=3600.0, unit="s", default=10.0),
-        window_s=table.take_float("window_s", low=60.0, high=2.7e6, unit="s", default=3600.0),
         file=state_dir / "telemetry.lp" if file is None and influx is None else file,
         influx=influx,
     )

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from math import isfinite, nan
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -12,18 +13,20 @@ from coolcap_agent.controller.audit import AuditLog
 from coolcap_agent.controller.budgets import Budgets
 from coolcap_agent.controller.config import ControlConfig
 from coolcap_agent.controller.decisions import DecisionLog, DecisionRecord
-from coolcap_agent.controller.fleet import Fleet, Released
+from coolcap_agent.controller.fleet import Fleet, Released, Session
 from coolcap_agent.controller.loop import ControlLoop
-from coolcap_agent.controller.loop_state import LoopSettings
+from coolcap_agent.controller.loop_state import LoopSettings, LoopState
 from coolcap_agent.controller.modes import Mode, ModeState
 from coolcap_agent.controller.policy_runner import PolicyRunner
 from coolcap_agent.controller.problems import Key, Problems, Severity
 from coolcap_agent.controller.remote_plant import RemotePlant
+from coolcap_agent.controller.run_meter import RunMeter
+from coolcap_agent.controller.session import Connection
 from coolcap_agent.controller.status import Scene
-from coolcap_agent.controller.telemetry_log import TelemetryLog
 from coolcap_agent.sink.base import Sink
 from coolcap_agent.sink.file import FileSink
-from coolcap_envs.contract.telemetry import Telemetry
+from coolcap_agent.sink.several import SeveralSinks
+from coolcap_agent.telemetry_log.recorder import AgentSeen, Recorder
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +38,8 @@ _LOGGED: Final = ("agent", "fallback", "tripped")
 """Problems whose begin and end the sessions or a change of mode have logged already."""
 
 
-def open_sinks(config: ControlConfig) -> list[Sink]:
-    """Return the sinks of ``[telemetry]``; a database may be away. Raises SpoolError, OSError."""
+def open_sink(config: ControlConfig) -> Sink:
+    """Return the sink of ``[telemetry]``; a database may be away. Raises SpoolError, OSError."""
     sinks: list[Sink] = []
     if config.telemetry.file is not None:
         sinks.append(FileSink(config.telemetry.file))
@@ -55,7 +58,7 @@ def open_sinks(config: ControlConfig) -> list[Sink]:
                 spool_bytes_max=influx.spool_bytes_max,
             )
         )
-    return sinks
+    return SeveralSinks(sinks)
 
 
 class Controller:
@@ -66,7 +69,7 @@ class Controller:
         fleet: Sessions with all agents.
         clock: The site's clock.
         runner: Asks the policy.
-        sinks: Where telemetry goes.
+        sink: Where telemetry goes.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class Controller:
         fleet: Fleet,
         clock: Clock,
         runner: PolicyRunner,
-        sinks: list[Sink],
+        sink: Sink,
     ) -> None:
         self.config = config
         self.fleet = fleet
@@ -84,12 +87,9 @@ class Controller:
         folder: Path = config.state_dir
         self.decisions = DecisionLog(config.layout, folder / "decisions.jsonl")
         self.audit = AuditLog(folder / "audit.jsonl")
-        self.telemetry_log = TelemetryLog(
-            config.layout,
-            sinks,
-            period_s=config.telemetry.period_s,
-            window_s=config.telemetry.window_s,
-        )
+        self._sink = sink
+        self._recorder = Recorder(config.layout, sink, fleet_period_s=config.telemetry.period_s)
+        self._meter = RunMeter()
         self._problems = Problems()
         self._runner = runner
         self._overruns = 0
@@ -114,10 +114,9 @@ class Controller:
             ),
             mode=settings.mode,
             on_decision=self._on_decision,
-            on_telemetry=self._on_telemetry,
+            after_tick=self._record,
         )
-        self._mode = self.loop.state.mode
-        self.telemetry_log.mode(self._mode)
+        self._mode: ModeState | None = None
 
     async def in_loop(self, job: Callable[[], T]) -> T:
         """Run ``job`` in the loop's thread, after the tick in progress."""
@@ -126,12 +125,10 @@ class Controller:
     async def fast(self) -> None:
         """Make a fast tick."""
         await self.in_loop(self.loop.fast_tick)
-        self._after_tick()
 
     async def policy(self) -> None:
         """Make a policy tick."""
         await self.in_loop(self.loop.policy_tick)
-        self._after_tick()
 
     def overrun(self, count: int) -> None:
         """Note that ``count`` fast ticks did not take place."""
@@ -153,7 +150,7 @@ class Controller:
             policy=self._runner.loaded,
             work_value=self.config.loop.work_value,
             policy_period_s=self.config.loop.policy_period_s,
-            run=self.telemetry_log.run,
+            run=self._meter.window,
             problems=self._problems.now,
         )
 
@@ -163,36 +160,58 @@ class Controller:
         self._runner.close()
         self.decisions.close()
         self.audit.close()
-        await asyncio.to_thread(self.telemetry_log.close)
+        await asyncio.to_thread(self._sink.close)
+
+    def event(self, *, code: str, subject: str, message: str) -> None:
+        """Log something a person did; call it in the loop's thread."""
+        time_s = float(self.loop.state.telemetry.time_s)
+        self._recorder.event(
+            time_s=time_s, code=code, subject=subject, active=True, message=message
+        )
 
     def _on_decision(self, record: DecisionRecord) -> None:
         self.decisions.add(record)
-        self.telemetry_log.decision(record)
+        self._recorder.decision(record)
 
-    def _on_telemetry(self, telemetry: Telemetry) -> None:
-        limits = self.budgets.limits_at(float(telemetry.time_s))
-        self.telemetry_log.telemetry(telemetry, limits)
-
-    def _after_tick(self) -> None:
-        state = self.loop.state
+    def _record(self, state: LoopState) -> None:
+        """Meter and log what a tick found, in the loop's thread."""
         time_s = float(state.telemetry.time_s)
+        self._meter.add(state.telemetry)
+        self._recorder.record(state, [self._seen(s, time_s) for s in self.fleet.sessions.values()])
         if state.mode is not self._mode:
             log.info("mode %s: %s", state.mode.mode, state.mode.reason)
             self._mode = state.mode
-            self.telemetry_log.mode(state.mode)
-        began, ended = self._problems.update(self._found(), time_s=time_s)
-        for problem in began:
+            self.event(code="mode", subject=state.mode.mode, message=state.mode.reason)
+        began, ended = self._problems.update(self._found(state), time_s=time_s)
+        for problem in (*began, *ended):
+            active = problem in began
             if problem.key.code not in _LOGGED:
-                log.warning("%s", problem.message)
-            self.telemetry_log.problem(problem, began=True, time_s=time_s)
-        for problem in ended:
-            if problem.key.code not in _LOGGED:
-                log.info("over: %s", problem.message)
-            self.telemetry_log.problem(problem, began=False, time_s=time_s)
+                log.log(
+                    logging.WARNING if active else logging.INFO,
+                    "%s%s",
+                    "" if active else "over: ",
+                    problem.message,
+                )
+            self._recorder.event(
+                time_s=time_s,
+                code=problem.key.code,
+                subject=problem.key.subject,
+                active=active,
+                message=problem.message,
+            )
 
-    def _found(self) -> Mapping[Key, tuple[Severity, str]]:
+    def _seen(self, session: Session, time_s: float) -> AgentSeen:
+        age_s = time_s - session.measure_time_s
+        return AgentSeen(
+            name=session.name,
+            kind=session.config.kind,
+            connected=session.connection is Connection.LIVE,
+            lease_held=session.lease.live is not None,
+            age_s=age_s if isfinite(age_s) else nan,
+        )
+
+    def _found(self, state: LoopState) -> Mapping[Key, tuple[Severity, str]]:
         """Return what is wrong now."""
-        state = self.loop.state
         found: dict[Key, tuple[Severity, str]] = {}
 
         def note(code: str, subject: str, severity: Severity, message: str) -> None:
@@ -213,9 +232,8 @@ class Controller:
             # "SIGNAL … of WHERE is …": the value in it changes, what is wrong does not.
             where = text.split(" of ", 1)[1].split(" is ", 1)[0]
             note(f"unfit_{text.split(' ', 1)[0]}", where, Severity.INFO, text)
-        for sink in self.telemetry_log.sinks:
-            if problem := sink.status().problem:
-                note("telemetry_log", type(sink).__name__, Severity.INFO, problem)
+        if problem := self._sink.status().problem:
+            note("telemetry_log", "loop", Severity.INFO, problem)
         if self.decisions.problem:
             note("decision_log", "loop", Severity.INFO, self.decisions.problem)
         return found

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from coolcap_agent.controller.modes import ModeState
 from coolcap_agent.controller.policy_runner import LoadedPolicy
@@ -24,6 +27,8 @@ from coolcap_envs.safety.shield import Reason, Shielded
 
 DECISION_KEEP_COUNT: Final = 2880
 """Decisions kept in memory: a day at one per 30 s."""
+DECIMALS: Final = 4
+"""Of values in the file: 0.1 mW, 0.1 mK."""
 FILE_BYTES_MAX: Final = 128 * 1024 * 1024
 FILE_KEEP_COUNT: Final = 8
 
@@ -151,9 +156,10 @@ class DecisionLog:
             self._file.close()
 
 
-def reason_codes(bits: int) -> list[str]:
+@cache
+def reason_codes(bits: int) -> tuple[str, ...]:
     """Return the stable names of the shield's reasons in ``bits``."""
-    return [str(reason.name).lower() for reason in Reason if bits & reason]
+    return tuple(str(reason.name).lower() for reason in Reason if bits & reason)
 
 
 def time_text(time_s: float) -> str:
@@ -162,11 +168,13 @@ def time_text(time_s: float) -> str:
 
 
 def _number(value: float) -> float | None:
-    return float(f"{value:.7g}") if isfinite(value) else None
+    return round(value, DECIMALS) if isfinite(value) else None
 
 
 def _numbers(values: FloatArray) -> list[float | None]:
-    return [_number(value) for value in values.tolist()]
+    finite = np.isfinite(values).all()
+    rounded: list[float | None] = np.round(values, DECIMALS).tolist()
+    return rounded if finite else [_number(value) for value in values.tolist()]
 
 
 def as_json(record: DecisionRecord, layout: Layout) -> dict[str, object]:

@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+
+RENEW_AFTER_RATIO: Final = 1.0 / 6.0
+"""Part of the time to live after which a renewal is worth its message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +31,7 @@ class LeaseClient:
     def __init__(self, mono_s: Callable[[], float]) -> None:
         self._mono_s = mono_s
         self._lease: HeldLease | None = None
-        self._renew_sent_mono_s = 0.0
+        self._renew_sent_mono_s = float("-inf")
         self._sequence = 0
         self.epoch = 0
 
@@ -44,9 +48,18 @@ class LeaseClient:
         lease = self.live
         return 0.0 if lease is None else lease.end_mono_s - self._mono_s()
 
+    @property
+    def renewal_due(self) -> bool:
+        """Return whether there is a lease and its last renewal is a while ago."""
+        lease = self.live
+        if lease is None:
+            return False
+        return self._mono_s() - self._renew_sent_mono_s >= RENEW_AFTER_RATIO * lease.ttl_s
+
     def granted(self, *, lease_id: str, epoch: int, ttl_s: float, asked_mono_s: float) -> None:
         """Note a grant."""
         self.epoch = epoch
+        self._renew_sent_mono_s = max(self._renew_sent_mono_s, asked_mono_s)
         self._lease = HeldLease(
             lease_id=lease_id, epoch=epoch, ttl_s=ttl_s, end_mono_s=asked_mono_s + ttl_s
         )

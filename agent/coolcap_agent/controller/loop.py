@@ -27,7 +27,6 @@ from coolcap_agent.controller.watch import OverheatWatch
 from coolcap_envs.contract.action import decode
 from coolcap_envs.contract.observation import Observation, encode
 from coolcap_envs.contract.setpoints import Applied, Setpoints
-from coolcap_envs.contract.telemetry import Telemetry
 from coolcap_envs.safety.fallback import safe_setpoints
 from coolcap_envs.safety.shield import Reason, Shielded, project
 from coolcap_envs.safety.trim_respond import TrimRespond
@@ -63,7 +62,7 @@ class ControlLoop:
         settings: Periods and thresholds.
         mode: Mode at the start.
         on_decision: Called with each decision, also of the guard.
-        on_telemetry: Called with each snapshot.
+        after_tick: Called with what is known at the end of each tick.
         mono_s: The host's monotonic clock.
     """
 
@@ -76,7 +75,7 @@ class ControlLoop:
         settings: LoopSettings,
         mode: Mode,
         on_decision: Callable[[DecisionRecord], None] = lambda record: None,
-        on_telemetry: Callable[[Telemetry], None] = lambda telemetry: None,
+        after_tick: Callable[[LoopState], None] = lambda state: None,
         mono_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plant = plant
@@ -84,7 +83,7 @@ class ControlLoop:
         self._budgets = budgets
         self._settings = settings
         self._on_decision = on_decision
-        self._on_telemetry = on_telemetry
+        self._after_tick = after_tick
         self._mono_s = mono_s
         self._layout = plant.layout
         self._rule = TrimRespond(self._layout, budgets.configured)
@@ -134,6 +133,7 @@ class ControlLoop:
                 self._guard(state)
         self._watch(state)
         self._show(in_force=self._in_force.at(state.telemetry))
+        self._after_tick(self._state)
 
     def policy_tick(self) -> None:
         """Make one decision and, if the mode allows it, carry it out."""
@@ -143,6 +143,8 @@ class ControlLoop:
         if self._modes.mode.decides:
             self._decide(state, started_s)
         self._show(in_force=self._in_force.at(state.telemetry))
+        # Logging is done when the commands are out: it must not keep them waiting.
+        self._after_tick(self._state)
 
     @property
     def _time_s(self) -> float:
@@ -152,7 +154,6 @@ class ControlLoop:
         """Keep the leases, read, and return what is known then."""
         self._plant.keep_leases(wanted=self._modes.mode.holds_leases)
         telemetry = self._plant.read()
-        self._on_telemetry(telemetry)
         limits = self._budgets.limits_at(float(telemetry.time_s))
         self._show(
             telemetry=telemetry,

@@ -9,7 +9,7 @@ from typing import Final
 
 from coolcap_agent.clock import Clock
 from coolcap_agent.controller.config import ControlConfig, read_control_config
-from coolcap_agent.controller.controller import Controller, open_sinks
+from coolcap_agent.controller.controller import Controller, open_sink
 from coolcap_agent.controller.fleet import Fleet
 from coolcap_agent.controller.fleet_state import FleetState
 from coolcap_agent.controller.pace import pace_real, pace_simulated
@@ -102,7 +102,7 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
         fleet=fleet,
         clock=clock,
         runner=PolicyRunner(loaded, deadline_s=config.loop.policy_deadline_s),
-        sinks=open_sinks(config),
+        sink=open_sink(config),
     )
     server = RpcServer(tls=tls)
     server.add(

@@ -107,6 +107,11 @@ class ControllerService(controller_pb2_grpc.ControllerServicer):
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
         except BudgetError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        await self._controller.in_loop(
+            lambda: self._controller.event(
+                code="budget", subject=request.name, message=f"{said}: {request.reason}"
+            )
+        )
         return controller_pb2.SetBudgetResponse(budget=budget_message(scene, request.name))
 
     async def ReleaseControl(  # noqa: N802

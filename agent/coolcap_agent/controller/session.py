@@ -218,8 +218,9 @@ class AgentSession(ABC, Generic[Request, Response]):
             if self.lease.live is not None:
                 self._lease_task = asyncio.create_task(self.release())
         elif self.lease.live is not None:
-            self._renew_due = True
-            self._wake.set()
+            if self.lease.renewal_due:
+                self._renew_due = True
+                self._wake.set()
         elif self._mono_s() >= self._ask_again_mono_s:
             self._lease_task = asyncio.create_task(self._acquire_lease())
 

@@ -14,8 +14,13 @@ from coolcap_agent.controller.modes import Mode, ModeState
 from coolcap_agent.controller.plant_session import PlantSession
 from coolcap_agent.controller.policy_runner import LoadedPolicy
 from coolcap_agent.controller.problems import Problem
+from coolcap_agent.controller.run_meter import (
+    Window,
+    caps_at_worst_w,
+    cooling_power_w,
+    power_bound_w,
+)
 from coolcap_agent.controller.session import Connection
-from coolcap_agent.controller.telemetry_log import Window, cooling_power_w, power_bound_w
 from coolcap_agent.daemon.version import agent_version
 from coolcap_agent.daemon.wire import duration, optional, timestamp
 from coolcap_envs.contract.layout import Layout
@@ -154,9 +159,10 @@ def budget_message(scene: Scene, name: str) -> controller_pb2.BudgetStatus:
     state, layout = scene.state, scene.layout
     index = state.limits.budget_names.index(name)
     members = state.limits.budget_members[index]
-    limit_w = state.telemetry.group("power_limit_w")
-    cap_w = np.where(np.isnan(limit_w), layout.power_limit_max_w, limit_w)
-    other_w = other_power_w(state.telemetry, layout)
+    cap_w, other_w = (
+        caps_at_worst_w(state.telemetry, layout),
+        other_power_w(state.telemetry, layout),
+    )
     bounds_w = worst_case_power_w(cap_w, other_w, layout, state.limits)
     configured_w = float(scene.budgets.configured.budget_w[index])
     change = scene.budgets.change(name)
