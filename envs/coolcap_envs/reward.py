@@ -3,8 +3,9 @@
 A site's reward for one step is ``work_value * work - energy - correction - costs``. Energy is all
 power at the facility's meter; PUE appears nowhere, because warmer air always lowers it. The same
 terms are factored for learners that treat groups and the plant as agents: a group answers for its
-work and its power with the cooling that power needs, the plant for all power that is not GPUs'
-and for temperatures.
+own work, latency and temperature, and its power with the cooling that power needs. The plant
+answers for the whole site's work and energy, and for temperatures: how warm it keeps the hall also
+moves server fans and the leakage of GPUs, which cooling power alone does not show.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ _J_PER_KWH: Final = 3.6e6
 _S_PER_H: Final = 3600.0
 EXCESS_SCALE_K: Final = 1.0
 """Excess temperature that costs 1: as much as the whole site at design power."""
-LATENCY_COST_MAX: Final = 1.0
+LATENCY_EXCESS_MAX: Final = 1.0
 """Beyond twice the latency target more is not worse: a queue that overflows is one failure."""
 
 
@@ -50,7 +51,8 @@ class Reward:
         groups: Each group's own reward, shape ``[..., N]``.
         plant: The plant's own reward, shape ``[...]``.
         terms: ``energy``, ``work`` and ``correction``, each ``[...]`` and not yet weighted.
-        costs: ``inlet_temp``, ``gpu_temp`` and ``latency``, each ``[...]``, 0 within limits.
+        costs: ``inlet_temp`` and ``gpu_temp`` in ``EXCESS_SCALE_K``; ``latency``, 1 for a missed
+            target and up to 2 for one missed by its double; each ``[...]``, 0 within limits.
     """
 
     total: FloatArray
@@ -116,7 +118,8 @@ def evaluate(
         _excess(after.group("hbm_temp_c"), limits.hbm_temp_max_c),
     )
     group_hot = hot_k / EXCESS_SCALE_K
-    group_late = np.minimum(_excess(after.group("latency_ratio"), 1.0), LATENCY_COST_MAX)
+    late = _excess(after.group("latency_ratio"), 1.0)
+    group_late = np.where(late > 0.0, 1.0 + np.minimum(late, LATENCY_EXCESS_MAX), 0.0)
     inlet = _excess(after.of_plant("inlet_temp_max_c"), limits.inlet_temp_max_c) / EXCESS_SCALE_K
     costs = {
         "inlet_temp": inlet,
@@ -129,18 +132,17 @@ def evaluate(
         "work": (group_work * share).sum(axis=-1),
         "correction": (cap_moved * share).sum(axis=-1) + lever_moved.sum(axis=-1),
     }
-    total = work_value * terms["work"] - terms["energy"] - weights.correction * terms["correction"]
-    gpus_w = (layout.gpu_count * after.group("gpu_power_w")).sum(axis=-1)
-    beside_gpus = (after.of_plant("facility_power_w") - gpus_w) / design_w
+    objective = work_value * terms["work"] - terms["energy"]
+    temps = costs["inlet_temp"] + costs["gpu_temp"]
     return Reward(
-        total=total - weights.costs * (costs["inlet_temp"] + costs["gpu_temp"] + costs["latency"]),
+        total=objective
+        - weights.correction * terms["correction"]
+        - weights.costs * (temps + costs["latency"]),
         groups=work_value[..., None] * group_work
         - group_energy
         - weights.correction * cap_moved
         - weights.costs * (group_hot + group_late),
-        plant=-beside_gpus
-        - weights.correction * lever_moved.sum(axis=-1)
-        - weights.costs * (costs["inlet_temp"] + costs["gpu_temp"]),
+        plant=objective - weights.correction * lever_moved.sum(axis=-1) - weights.costs * temps,
         terms=terms,
         costs=costs,
     )

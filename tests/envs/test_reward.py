@@ -134,11 +134,14 @@ def test_more_it_power_at_a_better_pue_is_a_loss() -> None:
     assert warm.plant[0] < cool.plant[0]
 
 
-def test_the_plant_does_not_answer_for_what_gpus_draw() -> None:
-    idle = rewarded(facility_w=20_000.0, gpu_power_w=500.0)
-    busy = rewarded(facility_w=20_000.0 + N * 100.0, gpu_power_w=600.0)
+def test_the_plant_answers_for_work_and_energy_of_the_site_but_not_for_latency() -> None:
+    cool = rewarded(facility_w=20_000.0)
+    leaking = rewarded(facility_w=20_100.0, it_w=1006.25)
+    late = rewarded(facility_w=20_000.0, latency_ratio=1.5)
 
-    assert busy.plant == pytest.approx(idle.plant)
+    assert leaking.plant[0] < cool.plant[0]
+    assert late.plant == pytest.approx(cool.plant)
+    assert late.total[0] < cool.total[0]
 
 
 def test_costs_are_zero_within_limits_and_grow_beyond() -> None:
@@ -156,8 +159,8 @@ def test_costs_are_zero_within_limits_and_grow_beyond() -> None:
     }
     assert beyond.costs["inlet_temp"] == pytest.approx([2.0])
     assert beyond.costs["gpu_temp"] == pytest.approx([3.0])
-    assert beyond.costs["latency"] == pytest.approx([0.25])
-    assert beyond.total[0] == pytest.approx(within.total[0] - 5.25)
+    assert beyond.costs["latency"] == pytest.approx([1.25])
+    assert beyond.total[0] == pytest.approx(within.total[0] - 6.25)
 
 
 def test_readings_that_are_missing_cost_nothing() -> None:
