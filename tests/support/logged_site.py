@@ -86,7 +86,7 @@ def log_hour(sink: Sink, *, start_s: float = START_S, duration_s: float = HOUR_S
     """Let the site run from ``start_s`` and log it; returns the sink with every line written."""
     counting = CountingSink(sink)
     bench = LoopBench(SwingPolicy(), mode=Mode.SHADOW)
-    recorder = Recorder(bench.plant.layout, counting)
+    recorder = Recorder(bench.plant.layout, [counting])
     counters = _Counters()
     active: set[str] = set()
 

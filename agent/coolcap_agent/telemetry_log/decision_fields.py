@@ -36,13 +36,35 @@ def decision_fields(record: DecisionRecord) -> dict[str, float]:
     return fields
 
 
-def setpoint_fields(record: DecisionRecord, lever: int) -> dict[str, float]:
-    """Return the fields of ``setpoint`` for the lever in column ``lever``."""
-    return {
-        "in_force": float(record.in_force.plant[lever]),
-        "baseline": float(record.baseline.plant[lever]),
-        "policy": float(record.asked.plant[lever]) if record.asked else float("nan"),
-        "shielded": float(record.shielded.setpoints.plant[lever]),
-        "commanded": float(record.commanded.plant[lever]),
-        "read_back": float(record.applied.setpoints.plant[lever]),
-    }
+def cap_steps(record: DecisionRecord) -> FloatArray:
+    """Return the steps of each group's cap, one row per group, columns as ``STEP_NAMES``."""
+    asked = record.asked
+    nothing = np.full_like(record.baseline.power_cap_w, np.nan)
+    return np.column_stack(
+        [
+            record.in_force.power_cap_w,
+            record.baseline.power_cap_w,
+            nothing if asked is None else asked.power_cap_w,
+            record.shielded.setpoints.power_cap_w,
+            record.commanded.power_cap_w,
+            record.applied.setpoints.power_cap_w,
+            record.shielded.group_reasons,
+        ]
+    )
+
+
+def lever_steps(record: DecisionRecord) -> FloatArray:
+    """Return the steps of each plant lever, one row per lever, columns as ``STEP_NAMES``."""
+    asked = record.asked
+    nothing = np.full_like(record.baseline.plant, np.nan)
+    return np.column_stack(
+        [
+            record.in_force.plant,
+            record.baseline.plant,
+            nothing if asked is None else asked.plant,
+            record.shielded.setpoints.plant,
+            record.commanded.plant,
+            record.applied.setpoints.plant,
+            record.shielded.plant_reasons,
+        ]
+    )

@@ -1,12 +1,15 @@
 """The recorder: what the loop knows and decides, as lines of the log.
 
     loop state ──► plant, facility (each second); rack, group, budget, agent, loop, meter (10 s)
-    decision   ──► decision, setpoint
-    event      ──► event
+    decision   ──► decision, cap, setpoint
+    problem    ──► event
+
+Readings that are too old or out of range are left out: what the log shows was so.
 
 Times are the site's: what is written twice, or sent again after an outage, is stored once.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,15 +18,18 @@ import numpy as np
 
 from coolcap_agent.controller.decisions import DecisionRecord
 from coolcap_agent.controller.loop_state import LoopState
+from coolcap_agent.controller.modes import ModeState
+from coolcap_agent.controller.problems import Problem, Severity
 from coolcap_agent.sink.base import Sink
-from coolcap_agent.sink.line_protocol import Series, escaped, line, series_key, time_ns
-from coolcap_agent.telemetry_log.decision_fields import decision_fields, setpoint_fields
+from coolcap_agent.sink.line_protocol import Series, line, series_key, time_ns
+from coolcap_agent.telemetry_log.decision_fields import cap_steps, decision_fields, lever_steps
 from coolcap_agent.telemetry_log.fleet_sums import Racks
-from coolcap_agent.telemetry_log.meters import ModeMeters, as_fields
+from coolcap_agent.telemetry_log.meters import ModeMeters, Window, as_fields
 from coolcap_agent.telemetry_log.minute import Minute
 from coolcap_agent.telemetry_log.schema import (
     AGENT,
     BUDGET,
+    CAP,
     DECISION,
     EVENT,
     FACILITY,
@@ -36,9 +42,10 @@ from coolcap_agent.telemetry_log.schema import (
     PLANT_1M,
     RACK,
     SETPOINT,
+    STEP_NAMES,
     Measurement,
 )
-from coolcap_agent.telemetry_log.site_fields import budget_fields, facility_fields
+from coolcap_agent.telemetry_log.site_fields import budget_fields, facility_fields, only_valid
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVERS
 from coolcap_envs.contract.telemetry import FloatArray
@@ -68,7 +75,7 @@ class Recorder:
 
     Args:
         layout: The site's layout.
-        sink: Where lines go; its own state is logged too.
+        sinks: Where lines go; their own state is logged too.
         site_period_s: Least site time between two lines of the whole site.
         fleet_period_s: Least site time between two lines of each group, rack, agent or budget.
     """
@@ -76,13 +83,13 @@ class Recorder:
     def __init__(
         self,
         layout: Layout,
-        sink: Sink,
+        sinks: Sequence[Sink],
         *,
         site_period_s: float = SITE_PERIOD_S,
         fleet_period_s: float = FLEET_PERIOD_S,
     ) -> None:
         self._layout = layout
-        self._sink = sink
+        self._sinks = tuple(sinks)
         self._site = {"site": layout.name}
         self._meters = ModeMeters()
         self._racks = Racks(layout)
@@ -99,39 +106,91 @@ class Recorder:
             for g, n, r in places
         ]
         self._group = Series(group_keys, GROUP.field_names)
+        self._cap = Series([CAP.name + key[len(GROUP.name) :] for key in group_keys], STEP_NAMES)
+
+    @property
+    def run(self) -> Window | None:
+        """Return the meters since the start; None before any telemetry."""
+        return self._meters.run
+
+    @property
+    def sinks(self) -> tuple[Sink, ...]:
+        """Return where lines go."""
+        return self._sinks
+
+    def close(self) -> None:
+        """Close all sinks."""
+        for sink in self._sinks:
+            sink.close()
 
     def record(self, state: LoopState, agents: Sequence[AgentSeen] = ()) -> None:
         """Log what is known after a tick, as far as it is due."""
         time_s = float(state.telemetry.time_s)
+        self._meters.add(state.telemetry, state.mode.mode)
         if not self._site_due.take(time_s):
             return
         at_ns = time_ns(time_s)
-        self._meters.add(state.telemetry, state.mode.mode)
+        state = dataclasses.replace(state, telemetry=only_valid(state))
         facility = as_fields(self._meters.totals)
         facility |= facility_fields(state, self._layout)
         row = np.array([facility[name] for name in FACILITY.field_names])
+        plant = state.telemetry.plant
         parts = [
-            self._plant.lines(state.telemetry.plant[None], at_ns=at_ns),
+            self._plant.lines(plant[None], at_ns=at_ns),
             line(FACILITY.name, self._site, facility, at_ns=at_ns),
-            self._plant_minute(state.telemetry.plant, time_s),
+            self._plant_minute(plant, time_s),
             self._facility_minute(row, time_s),
         ]
         if self._fleet_due.take(time_s):
             parts += self._fleet(state, agents, at_ns)
-        self._sink.write(b"".join(parts))
+        self._write(b"".join(parts))
 
     def decision(self, record: DecisionRecord) -> None:
         """Log a decision."""
         at_ns = time_ns(record.time_s)
         tags = {**self._site, "actor": record.actor.value, "mode": record.mode.mode.value}
-        parts = [line(DECISION.name, tags, decision_fields(record), at_ns=at_ns)]
+        parts = [
+            line(DECISION.name, tags, decision_fields(record), at_ns=at_ns),
+            self._cap.lines(cap_steps(record), at_ns=at_ns),
+        ]
+        steps = lever_steps(record)
         for k, lever in enumerate(PLANT_LEVERS):
             if self._layout.plant_levers[k]:
-                tags = {**self._site, "lever": lever.name, "actor": record.actor.value}
-                parts.append(line(SETPOINT.name, tags, setpoint_fields(record, k), at_ns=at_ns))
-        self._sink.write(b"".join(parts))
+                values = dict(zip(STEP_NAMES, steps[k].tolist(), strict=True))
+                parts.append(self._tagged(SETPOINT, {"lever": lever.name}, values, at_ns))
+        self._write(b"".join(parts))
 
-    def event(self, *, time_s: float, code: str, subject: str, active: bool, message: str) -> None:
+    def mode(self, state: ModeState) -> None:
+        """Log that a mode began."""
+        self.event(
+            time_s=state.start_time_s,
+            code="mode",
+            subject=state.mode.value,
+            active=True,
+            message=state.reason,
+        )
+
+    def problem(self, problem: Problem, *, began: bool, time_s: float) -> None:
+        """Log that a problem began or ended."""
+        self.event(
+            time_s=time_s,
+            code=problem.key.code,
+            subject=problem.key.subject,
+            active=began,
+            message=problem.message,
+            severity=problem.severity,
+        )
+
+    def event(
+        self,
+        *,
+        time_s: float,
+        code: str,
+        subject: str,
+        active: bool,
+        message: str,
+        severity: Severity = Severity.INFO,
+    ) -> None:
         """Log that something began or ended.
 
         Args:
@@ -140,12 +199,16 @@ class Recorder:
             subject: What it concerns: an agent, a budget or ``loop``.
             active: Whether it began.
             message: For people.
+            severity: How grave it is.
         """
         key = series_key(EVENT.name, {**self._site, "code": code, "subject": subject})
         text = message.replace("\\", "/").replace('"', "'").replace("\n", " ").replace("\r", " ")
-        active_name, message_name = (escaped(name) for name in EVENT.field_names)
-        fields = f'{active_name}={float(active):g},{message_name}="{text}"'
-        self._sink.write(f"{key} {fields} {time_ns(time_s)}\n".encode())
+        fields = f'active={float(active):g},severity={int(severity)},message="{text}"'
+        self._write(f"{key} {fields} {time_ns(time_s)}\n".encode())
+
+    def _write(self, body: bytes) -> None:
+        for sink in self._sinks:
+            sink.write(body)
 
     def _fleet(self, state: LoopState, agents: Sequence[AgentSeen], at_ns: int) -> list[bytes]:
         telemetry = state.telemetry
@@ -177,7 +240,7 @@ class Recorder:
         return line(to.name, {**self._site, **tags}, values, at_ns=at_ns)
 
     def _loop(self, state: LoopState, agents: Sequence[AgentSeen]) -> dict[str, float]:
-        log = self._sink.status()
+        logs = [sink.status() for sink in self._sinks]
         return {
             "mode_code": MODE_CODES[state.mode.mode],
             "readings_fit": float(state.verdict.fit),
@@ -188,9 +251,9 @@ class Recorder:
             "agent_count": len(agents),
             "agent_connected_count": sum(agent.connected for agent in agents),
             "agent_leased_count": sum(agent.lease_held for agent in agents),
-            "log_written_count": log.written,
-            "log_waiting_count": log.waiting,
-            "log_dropped_count": log.dropped,
+            "log_written_count": sum(log.written for log in logs),
+            "log_waiting_count": sum(log.waiting for log in logs),
+            "log_dropped_count": sum(log.dropped for log in logs),
         }
 
 

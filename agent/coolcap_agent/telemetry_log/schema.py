@@ -273,27 +273,40 @@ DECISION: Final = Measurement(
     ),
     meaning="each decision, also those of the guard between two policy ticks",
 )
+_STEPS: Final = (
+    ("in_force", "what was in force before the decision"),
+    ("baseline", "what the feedback rule alone would set"),
+    ("policy", "what the policy asked for"),
+    ("shielded", "what the shield allowed"),
+    ("commanded", "what was sent"),
+    ("read_back", "what the device then held"),
+)
+
+
+def _steps(unit: str) -> tuple[Field, ...]:
+    steps = tuple(_gauge(name, unit, meaning) for name, meaning in _STEPS)
+    return (*steps, _state("reason_bits", "why the shield changed it: bits of its reasons"))
+
+
+CAP: Final = Measurement(
+    name="cap",
+    tags=GROUP.tags,
+    fields=_steps("W"),
+    meaning="each decision about the power cap per GPU of each group",
+)
 SETPOINT: Final = Measurement(
     name="setpoint",
-    tags=("site", "lever", "actor"),
-    fields=tuple(
-        _gauge(name, "the lever's", meaning)
-        for name, meaning in (
-            ("in_force", "what the equipment held before the decision"),
-            ("baseline", "what the feedback rule alone would set"),
-            ("policy", "what the policy asked for"),
-            ("shielded", "what the shield allowed"),
-            ("commanded", "what was sent"),
-            ("read_back", "what the equipment then held"),
-        )
-    ),
+    tags=("site", "lever"),
+    fields=_steps("the lever's"),
     meaning="each decision about each plant lever of the site",
 )
+STEP_NAMES: Final = CAP.field_names
 EVENT: Final = Measurement(
     name="event",
     tags=("site", "code", "subject"),
     fields=(
-        _state("active", "whether it began or ended"),
+        _state("active", "1: it began; 0: it ended"),
+        _state("severity", "1 to know, 2 to look at, 3 to act on now"),
         Field(name="message", unit="", kind=Kind.TEXT, meaning="what happened and what to do"),
     ),
     meaning="changes of mode, faults and what people did",
@@ -313,6 +326,7 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
         BUDGET,
         AGENT,
         DECISION,
+        CAP,
         SETPOINT,
         EVENT,
     )

@@ -1,16 +1,30 @@
 """The state of the site as a whole as fields of the log."""
 
+import dataclasses
+
 import numpy as np
 
 from coolcap_agent.controller.loop_state import LoopState
 from coolcap_agent.telemetry_log.fleet_sums import spread_over_groups
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.signals import PLANT_COLUMN
-from coolcap_envs.contract.telemetry import FloatArray
+from coolcap_envs.contract.telemetry import FloatArray, Telemetry
 from coolcap_envs.safety.budget import other_power_w, worst_case_power_w
 from coolcap_envs.safety.fallback import NEEDED_PLANT_SIGNALS
 
 _NEEDED = [PLANT_COLUMN[name] for name in NEEDED_PLANT_SIGNALS]
+
+
+def only_valid(state: LoopState) -> Telemetry:
+    """Return the telemetry without readings that are too old or out of their range."""
+    telemetry, age_max_s = state.telemetry, state.limits.telemetry_age_max_s
+    groups_valid = telemetry.groups_valid(age_max_s=age_max_s)
+    plant_valid = telemetry.plant_valid(age_max_s=age_max_s)
+    return dataclasses.replace(
+        telemetry,
+        groups=np.where(groups_valid, telemetry.groups, np.nan),
+        plant=np.where(plant_valid, telemetry.plant, np.nan),
+    )
 
 
 def _lowest(values: FloatArray) -> float:

@@ -106,7 +106,7 @@ def test_minute_rows_are_means_of_powers_and_last_values_of_counters(
 
 def test_site_is_logged_each_second_and_groups_each_ten_seconds() -> None:
     sink = MemorySink()
-    recorder = Recorder(small_site()[0], sink)
+    recorder = Recorder(small_site()[0], [sink])
     bench = LoopBench(mode=Mode.SHADOW)
     for _ in range(40):
         bench.plant.time_s += 0.5
@@ -122,7 +122,7 @@ def test_site_is_logged_each_second_and_groups_each_ten_seconds() -> None:
 
 def test_event_survives_quotes_and_line_breaks() -> None:
     sink = MemorySink()
-    recorder = Recorder(small_site()[0], sink)
+    recorder = Recorder(small_site()[0], [sink])
 
     recorder.event(
         time_s=1.0, code="mode", subject="a b", active=True, message='is "auto",\nsince\\now'
@@ -130,7 +130,7 @@ def test_event_survives_quotes_and_line_breaks() -> None:
 
     assert sink.lines == [
         r"event,code=mode,site=small,subject=a\ b "
-        "active=1,message=\"is 'auto', since/now\" 1000000000"
+        "active=1,severity=1,message=\"is 'auto', since/now\" 1000000000"
     ]
 
 
