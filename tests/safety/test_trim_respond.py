@@ -68,10 +68,24 @@ def test_an_inference_cap_is_released_for_latency_not_for_low_demand() -> None:
     assert late.power_cap_w.tolist() == [500.0] * 4
 
 
-def test_an_idle_group_keeps_headroom_over_its_power() -> None:
-    """A cap that does not bind saves nothing; trimming stops just above the power drawn."""
-    out = run(600, group={"gpu_power_w": 300.0})
-    assert (out.power_cap_w >= 300.0).all()
+def test_a_cap_that_does_not_bind_is_kept_through_a_pause_of_training() -> None:
+    out = run(60, group={"gpu_power_w": 300.0})
+    assert out.power_cap_w.tolist() == [500.0] * 4
+
+
+def test_a_serving_cap_follows_demand_down_slowly_and_a_queue_up_at_once() -> None:
+    serving: dict[str, float | FloatArray] = {"training_ratio": 0.0, "decode_ratio": 1.0}
+    calm = run(60, group={**serving, "gpu_power_w": 300.0})
+    assert calm.power_cap_w == pytest.approx(500.0 - 120 * 0.001 * 500.0)
+    rule = TrimRespond(LAYOUT, LIMITS)
+    low = Setpoints(
+        power_cap_w=np.full(4, 300.0), sm_clock_max_mhz=np.full(4, np.nan), plant=np.full(6, np.nan)
+    )
+    rule.track(low)
+    queue = telemetry(
+        group={**serving, "gpu_power_w": 298.0, "power_limit_w": 300.0, "latency_ratio": 2.0}
+    )
+    assert rule.update(queue, dt_s=30.0).power_cap_w == pytest.approx(400.0)
 
 
 def test_the_rule_continues_from_what_is_in_force() -> None:
@@ -86,7 +100,7 @@ def test_the_rule_continues_from_what_is_in_force() -> None:
     out = rule.update(telemetry(time_s=31.0), dt_s=30.0)
     assert out.plant[0] == 23.0
     assert out.plant[1] == LIMITS.lever_default[1]
-    assert out.power_cap_w[1] == pytest.approx(500.0 - 2.5)
+    assert out.power_cap_w.tolist() == [300.0, 500.0, 300.0, 300.0]
 
 
 def test_missing_readings_move_nothing() -> None:

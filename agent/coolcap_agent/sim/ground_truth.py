@@ -33,6 +33,11 @@ class GroundTruth:
         """Return the totals since the first snapshot."""
         return self._meter.totals
 
+    @property
+    def violation_min(self) -> dict[str, float]:
+        """Return minutes above each limit since the first snapshot."""
+        return {kind: s / S_PER_MIN for kind, s in self._violation_s.items()}
+
     def add(self, telemetry: Telemetry) -> None:
         """Take in the state at the end of a period; the first call marks the start."""
         self._meter.add(telemetry)
@@ -59,7 +64,7 @@ class GroundTruth:
             "wue_l_per_kwh": _or_none(totals.wue_l_per_kwh),
             "cue_kg_per_kwh": _or_none(totals.cue_kg_per_kwh),
             "energy_per_work_kwh_per_gpu_h": _or_none(totals.energy_per_work_kwh_per_gpu_h),
-            "violation_min": {kind: s / S_PER_MIN for kind, s in self._violation_s.items()},
+            "violation_min": self.violation_min,
             "extremes": {name: _or_none(value) for name, value in self._highest.items()},
         }
 

@@ -53,6 +53,10 @@ class Tuning:
     """Coolant temperature rise at 1.5 L/min per kW, 25 % propylene glycol."""
     cap_trim_ratio: float = 0.005
     cap_respond_ratio: float = 0.02
+    cap_respond_serving_ratio: float = 0.2
+    """For groups with a latency target: a queue must not grow over several decisions (ours)."""
+    cap_trim_idle_ratio: float = 0.001
+    """For groups with a latency target while the cap does not bind: follows demand down (ours)."""
     work_loss_max_ratio: float = 0.02
     """A cap is trimmed until it costs this share of the throughput (ours)."""
     latency_max_ratio: float = 0.8
@@ -113,19 +117,25 @@ class TrimRespond:
         )
 
     def _update_caps(self, telemetry: Telemetry) -> None:
-        """Trim each cap until it binds and costs work or latency; respond when it does."""
+        """Trim each cap while it binds without harm; respond when it costs work or latency.
+
+        Groups that serve requests are trimmed more slowly while the cap does not bind, so that it
+        follows demand down over hours but keeps headroom for the next burst. Others keep their cap
+        then, for their pauses are short.
+        """
         t, top_w = self._tuning, self._limits.power_cap_max_w
         power_w = telemetry.group("gpu_power_w")
         pinned = power_w > t.pinned_ratio * telemetry.group("power_limit_w")
         serves = telemetry.group("prefill_ratio") + telemetry.group("decode_ratio") > 0.5
         slow = telemetry.group("work_rate_ratio") < 1.0 - t.work_loss_max_ratio
         late = telemetry.group("latency_ratio") > t.latency_max_ratio
-        respond = pinned & np.where(serves, late, slow)
-        headroom_w = np.fmax(power_w / t.pinned_ratio, self._limits.power_cap_min_w)
-        trimmed = np.fmax(self._cap_w - t.cap_trim_ratio * top_w, headroom_w * ~pinned)
-        trimmed = np.minimum(trimmed, self._cap_w)
-        moved = np.where(respond, self._cap_w + t.cap_respond_ratio * top_w, trimmed)
-        moved = np.where(np.isnan(power_w), self._cap_w, moved)
+        harmed = pinned & np.where(serves, late, slow)
+        step_ratio = np.where(
+            pinned, -t.cap_trim_ratio, np.where(serves, -t.cap_trim_idle_ratio, 0.0)
+        )
+        respond_ratio = np.where(serves, t.cap_respond_serving_ratio, t.cap_respond_ratio)
+        step_ratio = np.where(harmed, respond_ratio, step_ratio)
+        moved = np.where(np.isnan(power_w), self._cap_w, self._cap_w + step_ratio * top_w)
         self._cap_w = np.clip(moved, self._limits.power_cap_min_w, top_w)
 
     def _due(self, telemetry: Telemetry, *, period_s: float, dt_s: float) -> BoolArray:
