@@ -40,7 +40,9 @@ def free_port() -> int:
 class Agent:
     """One agent: its config, and its process while it runs."""
 
-    def __init__(self, site: "DaemonSite", kind: str, name: str, limits: str) -> None:
+    def __init__(
+        self, site: "DaemonSite", kind: str, name: str, limits: str, top: str = ""
+    ) -> None:
         self.site, self.kind, self.name = site, kind, name
         self.address = Address(host="127.0.0.1", port=free_port())
         self.state_dir = site.folder / f"state-{name}"
@@ -54,6 +56,7 @@ class Agent:
 state_dir = "state-{name}"
 sample_period_s = 30.0
 device_deadline_s = 0.5
+{top}
 [server]
 listen = "{self.address}"
 certificate_file = "{files.certificate}"
@@ -121,8 +124,8 @@ class DaemonSite:
     def node(self, name: str = "node-1", limits: str = "[limits]") -> Agent:
         return Agent(self, "node", name, limits)
 
-    def plant(self, name: str = "plant", limits: str = PLANT_LIMITS) -> Agent:
-        return Agent(self, "plant", name, limits)
+    def plant(self, top: str = "") -> Agent:
+        return Agent(self, "plant", "plant", PLANT_LIMITS, top)
 
     def channel(self, agent: Agent, client: str = "control") -> grpc.aio.Channel:
         tls = load_tls(self.pki.files(client), usages=(Usage.CLIENT,))

@@ -38,7 +38,7 @@ class SmallControl:
         self.driver = FakeDriver()
         self.journal_path = folder / "journal.json"
         self.journal = Journal(self.journal_path)
-        writes = WriteTimes(self.clock)
+        writes = WriteTimes(self.clock.now_s)
         self.guard = Guard(
             leases=LeaseKeeper(
                 agent="node-01",

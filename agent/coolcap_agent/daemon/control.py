@@ -73,7 +73,7 @@ class Control:
             ramp_back: Whether values go back within their slew.
             mono_s: Monotonic clock, for leases.
         """
-        writes = WriteTimes(clock)
+        writes = WriteTimes(mono_s if config.simulated_clock is None else clock.now_s)
         guard = Guard(
             leases=LeaseKeeper(
                 agent=config.agent_id,

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from coolcap_agent.clock import Clock
 from coolcap_agent.daemon.outcome import Outcome
 from coolcap_agent.daemon.worker import TimedOut, Unreachable, WorkerError
 from coolcap_agent.drivers.base import (
@@ -149,19 +148,24 @@ class Point(Protocol):
 
 
 class WriteTimes:
-    """When each point was written last, on the site's clock; slews are measured from there."""
+    """When each point was written last; slews are measured from there.
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    Args:
+        now_s: Site time where it is simulated, else the monotonic clock: setting the host's clock
+            must neither stop a ramp nor allow a leap.
+    """
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
         self._times_s: dict[Key, float] = {}
 
     def note(self, key: Key) -> None:
         """Note that a point was written now."""
-        self._times_s[key] = self._clock.now_s()
+        self._times_s[key] = self._now_s()
 
     def span_s(self, key: Key) -> float:
         """Return the time since the last write, infinite before the first."""
-        return self._clock.now_s() - self._times_s.get(key, -math.inf)
+        return self._now_s() - self._times_s.get(key, -math.inf)
 
 
 def step_towards(
