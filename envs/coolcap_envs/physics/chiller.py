@@ -2,9 +2,10 @@
 
 Catalogue polynomials (EnergyPlus ``Chiller:Electric:EIR``) hold only up to 12.8 °C of leaving
 water; extrapolated to the 20 °C of a data centre they give coefficients of performance (COP) of
-hundreds or below zero. This form is a Carnot machine with a constant second-law efficiency, a floor
-on the lift and a ceiling on the COP. Neglected: surge, loss of capacity with lift, and staging,
-which stays with the building management system; several machines act as one.
+hundreds or below zero. This form is a Carnot machine against an enlarged lift. Fitted to each of
+157 catalogue maps inside their bounds it has a mean error of 1.7 % in the median map and 3.6 % in
+the ninth tenth; outside it stays a machine. Neglected: surge, loss of capacity with lift, and
+staging, which stays with the building management system; several machines act as one.
 """
 
 from coolcap_envs.physics.constants import KELVIN_AT_ZERO_C
@@ -15,7 +16,7 @@ from coolcap_envs.physics.jit import law
 def part_load_factor(load_ratio: float, best_load_ratio: float, curvature: float) -> float:
     """Return efficiency at part load over the best, ``1 - k*(x - x0)**2``.
 
-    Speed-controlled centrifugal and screw machines are best at 0.6 to 0.7 of full load.
+    In 157 catalogue maps the best load is 0.67 to 0.91 and ``k`` 0.6 to 1.05 (quartiles).
     """
     off = load_ratio - best_load_ratio
     return max(1.0 - curvature * off * off, 0.5)
@@ -28,19 +29,21 @@ def coefficient_of_performance(
     evaporator_approach_k: float,
     condenser_approach_k: float,
     lift_min_k: float,
-    carnot_ratio: float,
+    lift_loss_k: float,
+    carnot_scale: float,
     part_load: float,
     cop_max: float,
 ) -> float:
     """Return heat taken from the chilled water over compressor power.
 
-    ``COP = eta * g * Tevap / max(Tcond - Tevap, lift_min)``, Tevap in K, at most ``cop_max``, where
-    refrigerant evaporates an approach below the leaving chilled water and condenses an approach
-    above the leaving condenser water.
+    ``COP = s * g * Tevap / (max(Tcond - Tevap, lift_min) + d)``, Tevap in K, at most ``cop_max``.
+    Refrigerant evaporates an approach below the leaving chilled water and condenses an approach
+    above the leaving condenser water. The loss ``d`` stands for what does not vanish with the lift
+    (compressor, throttling, superheat); without it low lifts look far too good.
     """
     evaporating_c = chw_leaving_temp_c - evaporator_approach_k
     lift_k = max(cw_leaving_temp_c + condenser_approach_k - evaporating_c, lift_min_k)
-    cop = carnot_ratio * part_load * (evaporating_c + KELVIN_AT_ZERO_C) / lift_k
+    cop = carnot_scale * part_load * (evaporating_c + KELVIN_AT_ZERO_C) / (lift_k + lift_loss_k)
     return min(cop, cop_max)
 
 

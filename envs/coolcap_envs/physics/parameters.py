@@ -75,7 +75,8 @@ PLANT_PARAMETERS: Final[tuple[Parameter, ...]] = (
     *_of(
         "chiller",
         ("capacity_w", "W", 1e3, 1e9, "cooling capacity of all chillers"),
-        ("carnot_ratio", "1", 0.3, 0.75, "best efficiency over that of a Carnot machine"),
+        ("carnot_scale", "1", 0.3, 1.8, "efficiency over Carnot against lift plus lift loss"),
+        ("lift_loss_k", "K", 5.0, 40.0, "what the cycle loses whatever the lift"),
         ("evaporator_approach_k", "K", 0.0, 10.0, "leaving water above evaporating refrigerant"),
         ("condenser_approach_k", "K", 0.0, 10.0, "condensing refrigerant above leaving water"),
         ("lift_min_k", "K", 8.0, 20.0, "least difference the compressor works against"),

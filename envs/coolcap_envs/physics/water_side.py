@@ -98,7 +98,8 @@ def chilled_water(
             evaporator_approach_k=q.chiller_evaporator_approach_k,
             condenser_approach_k=q.chiller_condenser_approach_k,
             lift_min_k=q.chiller_lift_min_k,
-            carnot_ratio=q.chiller_carnot_ratio,
+            lift_loss_k=q.chiller_lift_loss_k,
+            carnot_scale=q.chiller_carnot_scale,
             part_load=chiller.part_load_factor(
                 load_ratio=max(load_ratio, q.chiller_load_min_ratio),
                 best_load_ratio=q.chiller_best_load_ratio,

@@ -1,0 +1,17 @@
+"""Measurements and results of other programs to hold models against, kept beside the repository."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def reference_rows(name: str) -> list[dict[str, str]]:
+    """Return the rows of a reference table; the test is skipped where the data is not there."""
+    path = FOLDER / name
+    if not path.is_file():
+        pytest.skip(f"reference data {name} is not beside the repository ({FOLDER})")
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
