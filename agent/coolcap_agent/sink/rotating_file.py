@@ -1,5 +1,6 @@
 """An append-only file that starts anew when it is full, keeping a few predecessors."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -38,7 +39,8 @@ class RotatingFile:
                 rest = rest[count:]
         except OSError:
             # Half a line would damage its successor: take it back.
-            os.ftruncate(self._file.fileno(), start)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file.fileno(), start)
             raise
         self._size += len(body)
 
