@@ -187,25 +187,23 @@ def test_real_server_stores_each_row_once_although_it_was_down(tmp_path: Path) -
     folder = tmp_path / "server"
     folder.mkdir()
     influx = LocalInfluxServer(folder)
-    sink = None
+    influx.create("spooled")
+    influx.stop_database()
+    sink = open_influx_sink(
+        influx.target("spooled"),
+        spool_path=tmp_path / "spool.sqlite",
+        spool_bytes_max=10_000_000,
+    )
     try:
-        influx.create("spooled")
-        influx.stop_database()
-        sink = open_influx_sink(
-            influx.target("spooled"),
-            spool_path=tmp_path / "spool.sqlite",
-            spool_bytes_max=10_000_000,
-        )
         for number in range(200):
             sink.write(row(1_700_000_000_000_000_000 + number))
         influx.start_database()
-        drained = threading.Event()
-        while sink.status().waiting and not drained.wait(0.05):
-            continue
+        pause = threading.Event()
+        while sink.status().waiting:
+            pause.wait(0.05)
         counted = influx.query("SELECT COUNT(it_power_w) FROM plant", database="spooled")
     finally:
-        if sink is not None:
-            sink.close()
+        sink.close()
         influx.stop()
 
     assert counted[0][0].columns["count"] == [200]
