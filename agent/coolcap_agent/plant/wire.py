@@ -78,7 +78,7 @@ def _lever_message(info: LeverInfo, spec: Spec) -> plant_agent_pb2.Lever:
         low=spec.low,
         high=spec.high,
         unit=info.unit,
-        slew_per_minute=60.0 * max(spec.rise_max_per_s, spec.fall_max_per_s),
+        slew_per_minute=60.0 * min(spec.rise_max_per_s, spec.fall_max_per_s),
         commandable=not spec.refusal,
         not_commandable_reason=spec.refusal,
     )

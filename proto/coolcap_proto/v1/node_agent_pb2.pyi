@@ -344,7 +344,7 @@ class GpuCapabilities(_message.Message):
     the device's range.
     """
     power_cap_slew_w_per_s: _builtins.float
-    """Fastest change of the cap the agent allows, W per second; absent: not limited."""
+    """Fastest rise of the cap the agent allows, W per second; absent: not limited. A fall never is."""
     sm_clock_min_mhz: _builtins.float
     """Lowest ceiling the SM clock can be given, MHz; absent: this GPU takes no clock ceiling."""
     sm_clock_max_mhz: _builtins.float

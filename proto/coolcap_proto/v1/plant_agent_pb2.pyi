@@ -212,7 +212,7 @@ class Lever(_message.Message):
     unit: _builtins.str
     """Unit of all values of this lever, as in the signal table: "°C" or "1"."""
     slew_per_minute: _builtins.float
-    """Fastest change the agent allows in either direction, in `unit` per minute, > 0."""
+    """Change the agent allows in both directions, in `unit` per minute, > 0; one may be faster."""
     commandable: _builtins.bool
     """Whether the agent will write this lever."""
     not_commandable_reason: _builtins.str

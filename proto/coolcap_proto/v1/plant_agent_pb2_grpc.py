@@ -135,7 +135,8 @@ class PlantAgentServicer(object):
     def AcquireLease(self, request, context):
         """Grants sole write authority. A setpoint is journaled to disk before the first write to it.
         Role: control. Idempotent: the same holder and instance get the same live lease, renewed.
-        ABORTED while another holder's lease is live; UNAVAILABLE while setpoints are being restored.
+        ABORTED while another holder's lease is live; UNAVAILABLE until every setpoint of the last lease
+        has begun to go back. A ramp under way is taken over from where it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,7 +49,8 @@ class PlantAgentStub:
     AcquireLease: _aio.UnaryUnaryMultiCallable[_common_pb2.AcquireLeaseRequest, _common_pb2.Lease]
     """Grants sole write authority. A setpoint is journaled to disk before the first write to it.
     Role: control. Idempotent: the same holder and instance get the same live lease, renewed.
-    ABORTED while another holder's lease is live; UNAVAILABLE while setpoints are being restored.
+    ABORTED while another holder's lease is live; UNAVAILABLE until every setpoint of the last lease
+    has begun to go back. A ramp under way is taken over from where it is.
     """
     RenewLease: _aio.UnaryUnaryMultiCallable[_common_pb2.RenewLeaseRequest, _common_pb2.Lease]
     """Extends the lease to its full time to live from now. Role: control. Idempotent.
@@ -125,7 +126,8 @@ class PlantAgentServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_common_pb2.Lease]:
         """Grants sole write authority. A setpoint is journaled to disk before the first write to it.
         Role: control. Idempotent: the same holder and instance get the same live lease, renewed.
-        ABORTED while another holder's lease is live; UNAVAILABLE while setpoints are being restored.
+        ABORTED while another holder's lease is live; UNAVAILABLE until every setpoint of the last lease
+        has begun to go back. A ramp under way is taken over from where it is.
         """
 
     @_abc_1.abstractmethod

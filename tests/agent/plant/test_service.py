@@ -35,7 +35,7 @@ def test_capabilities_name_every_lever_and_why_one_is_not_commandable(
     levers = {lever.name: lever for lever in asyncio.run(play()).levers}
 
     assert (levers[SUPPLY].low, levers[SUPPLY].high) == (16.0, 25.0)
-    assert (levers[SUPPLY].unit, levers[SUPPLY].slew_per_minute) == ("°C", 2.0)
+    assert (levers[SUPPLY].unit, levers[SUPPLY].slew_per_minute) == ("°C", 0.5)
     assert levers[SUPPLY].commandable
     assert not levers[CHW].commandable
     assert f"has no [limits.levers.{CHW}]" in levers[CHW].not_commandable_reason
