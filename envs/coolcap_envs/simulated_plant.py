@@ -257,7 +257,7 @@ class SimulatedPlant:
         )
 
     def _shaped(self, values: FloatArray) -> FloatArray:
-        return values[0] if self._is_single else values
+        return values[0, ...] if self._is_single else values
 
     def apply(self, setpoints: Setpoints) -> Applied:
         """Command setpoints; devices refuse what is outside their range and keep what they had."""

@@ -1,0 +1,121 @@
+"""Tests of site files: what is shipped loads, what is wrong is reported at once."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from coolcap_envs.contract.config import site_path
+from coolcap_envs.contract.errors import ConfigError
+from coolcap_envs.gpu_models import load_gpu_model, shipped_gpu_models
+from coolcap_envs.physics.parameters import PLANT_PARAMETERS, WORKLOAD_CLASSES
+from coolcap_envs.site import load_site
+
+SITES = ["lab-16", "air-1mw"]
+LAB = site_path("lab-16").read_text(encoding="utf-8")
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "site.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("name", "groups", "gpus"), [("lab-16", 16, 16), ("air-1mw", 128, 1024)])
+def test_shipped_sites_load(name: str, groups: int, gpus: int) -> None:
+    site = load_site(name)
+    assert site.name == name
+    assert site.layout.group_count == groups
+    assert site.layout.gpu_count.sum() == gpus
+    assert len(site.parameters) == len(PLANT_PARAMETERS)
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_every_number_of_a_shipped_simulation_has_a_source(name: str) -> None:
+    text = site_path(name).read_text(encoding="utf-8")
+    simulation = text[text.index("[simulation.weather]") :]
+    numbers = re.findall(r"^.* = \{ (?:value|low) = .*$", simulation, re.MULTILINE)
+    assert len(numbers) > 120
+    for line in numbers:
+        assert re.search(r'source = "[^"]{8,}" \}$', line), line
+
+
+def test_design_power_of_shipped_sites_covers_their_worst_case() -> None:
+    """Uncapped GPUs, hosts at work, fans at design speed, supply losses: not above design."""
+    for name in SITES:
+        site = load_site(name)
+        server = site.servers["h100-sxm"]
+        output_w = 700.0 + server["server_host_idle_w"] + server["server_host_dynamic_w"]
+        worst_w = (output_w + server["server_fan_power_design_w"]) / 0.955
+        assert worst_w * site.layout.gpu_count.sum() <= site.layout.it_power_design_w
+
+
+def test_all_problems_come_in_one_message_with_their_keys(tmp_path: Path) -> None:
+    text = LAB.replace("fan_exponent = {", "fan_exponnt = {")
+    text = re.sub(r"capacity_w = \{ value = [0-9.]+", "capacity_w = { value = -1.0", text)
+    text = text.replace(
+        'lift_min_k = { value = 9.0, source = "8 to 10 K: head-pressure control" }',
+        "lift_min_k = { value = 9.0 }",
+    )
+    text = text.replace('years = ["greensboro", "miami", "sand-point"]', 'years = ["atlantis"]')
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_site(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "simulation.crah.fan_exponent is missing" in message
+    assert "unknown key 'simulation.crah.fan_exponnt'" in message
+    assert "simulation.chiller.capacity_w.value = -1 W is outside 1000 to 1e+09 W" in message
+    assert "simulation.chiller.lift_min_k.source is missing" in message
+    assert "'atlantis': allowed are greensboro, miami, sand-point" in message
+    assert len(caught.value.problems) == 5
+
+
+def test_a_bare_number_without_source_is_refused(tmp_path: Path) -> None:
+    text = re.sub(r"lift_min_k = \{.*\}", "lift_min_k = 9.0", LAB)
+    with pytest.raises(ConfigError, match="lift_min_k must be a table"):
+        load_site(write(tmp_path, text))
+
+
+def test_randomising_an_unknown_parameter_is_refused(tmp_path: Path) -> None:
+    text = LAB.replace('"chiller.carnot_scale" =', '"chiller.magic" =')
+    with pytest.raises(ConfigError, match=r'"chiller.magic" is no parameter; there are electrical'):
+        load_site(write(tmp_path, text))
+
+
+def test_a_gpu_that_cannot_be_simulated_is_named_with_those_that_can(tmp_path: Path) -> None:
+    text = LAB.replace('gpu_model = "h100-sxm"', 'gpu_model = "abacus"')
+    with pytest.raises(ConfigError, match="abacus: is no GPU model that can be simulated"):
+        load_site(write(tmp_path, text))
+
+
+def test_a_missing_simulation_table_is_said(tmp_path: Path) -> None:
+    text = LAB[: LAB.index("[simulation.weather]")]
+    with pytest.raises(ConfigError, match=r"\[simulation\] is missing"):
+        load_site(write(tmp_path, text))
+
+
+def test_an_epw_path_is_taken_relative_to_the_site_file(tmp_path: Path) -> None:
+    text = LAB.replace('years = ["greensboro", "miami", "sand-point"]', 'years = ["here.epw"]')
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError, match="there is no such EPW file"):
+        load_site(path)
+    (tmp_path / "here.epw").write_text("", encoding="utf-8")
+    assert load_site(path).weathers == (str(tmp_path / "here.epw"),)
+
+
+@pytest.mark.parametrize("name", shipped_gpu_models())
+def test_shipped_gpu_models_load_with_every_class(name: str) -> None:
+    model = load_gpu_model(name)
+    assert tuple(model.classes) == WORKLOAD_CLASSES
+    assert model.device["device_idle_power_w"] < 0.35 * 700.0
+
+
+def test_a_gpu_model_whose_power_curve_bends_down_is_refused(tmp_path: Path) -> None:
+    text = Path(str(site_path("lab-16").parent / "gpus" / "h100-sxm.toml")).read_text(
+        encoding="utf-8"
+    )
+    path = tmp_path / "bent.toml"
+    path.write_text(text.replace("slope_low = { value = 0.579", "slope_low = { value = 1.2"))
+    with pytest.raises(ConfigError, match=r"classes.training has power 1.172 at its knee"):
+        load_gpu_model("bent", path=path)
