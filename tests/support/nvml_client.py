@@ -52,6 +52,7 @@ class NvmlClient:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        self._errors: list[str] = []
 
     def call(self, function: str, *arguments: object) -> Any:
         """Return what ``pynvml.<function>`` returned: records as dicts, handles as ``Gpu``."""
@@ -82,14 +83,10 @@ class NvmlClient:
 
     def close(self) -> str:
         """End the process and return what it and the library wrote to standard error."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        with self._process.stdout, self._process.stderr as errors:
-            text = errors.read().decode()
-        self._process.wait(timeout=30)
-        return text
+        if not self._errors:
+            _, errors = self._process.communicate(timeout=30)
+            self._errors = [errors.decode()]
+        return self._errors[0]
 
 
 class _Server:

@@ -84,8 +84,16 @@ def build_library() -> Path:
     return library
 
 
-def compile_library(compiler: str, header: str, folder: Path) -> Path:
+def compile_library(
+    compiler: str, header: str, folder: Path, *, flags: tuple[str, ...] = ()
+) -> Path:
     """Compile the sources into ``folder``, with ``header`` as ``hall_layout.h``.
+
+    Args:
+        compiler: The C compiler.
+        header: Text of the header.
+        folder: Where the library goes.
+        flags: More flags for the compiler.
 
     Raises:
         BuildError: If the compiler fails; holds what it said.
@@ -93,7 +101,7 @@ def compile_library(compiler: str, header: str, folder: Path) -> Path:
     (folder / "hall_layout.h").write_text(header)
     library = folder / LIBRARY_NAME
     sources = sorted(str(path) for path in SOURCES.glob("*.c"))
-    command = [compiler, *COMPILE_FLAGS, f"-I{folder}", f"-I{SOURCES}", "-o", str(library)]
+    command = [compiler, *COMPILE_FLAGS, *flags, f"-I{folder}", f"-I{SOURCES}", "-o", str(library)]
     done = subprocess.run(
         [*command, *sources, *LINK_FLAGS], capture_output=True, text=True, check=False
     )

@@ -1,0 +1,100 @@
+"""The suite of all GPU drivers on ``drivers/nvml.py`` over the simulated NVML.
+
+Run by ``test_agent_driver.py`` in a process that finds the library.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.drivers.driver_suite import GpuBench, GpuDriverSuite
+from coolcap_agent.drivers.base import DeviceLost, DriverError
+from coolcap_agent.drivers.nvml import NvmlDriver
+from coolcap_agent.sim.faults import set_fault
+from support.small_hall import DEMAND_W, SmallHall
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallHall:
+    monkeypatch.setenv("COOLCAP_HALL", str(tmp_path / "hall"))
+    monkeypatch.setenv("COOLCAP_NODE", "node-2")
+    return SmallHall.create(tmp_path / "hall")
+
+
+@pytest.fixture
+def open_driver(small: SmallHall) -> Iterator[Callable[[], NvmlDriver]]:
+    """Open drivers and let NVML go at the end: a process has one session, on one hall."""
+    drivers: list[NvmlDriver] = []
+
+    def make() -> NvmlDriver:
+        drivers.append(NvmlDriver(assume_rights=True))
+        drivers[-1].now_s = small.hall.time_s
+        drivers[-1].open()
+        return drivers[-1]
+
+    yield make
+    for driver in drivers:
+        driver.close()
+
+
+class TestNvmlDriver(GpuDriverSuite):
+    @pytest.fixture
+    def bench(self, small: SmallHall, open_driver: Callable[[], NvmlDriver]) -> GpuBench:
+        return GpuBench(
+            driver=open_driver(),
+            advance=small.advance,
+            reopen=open_driver,
+            lose=lambda uuid: set_fault(small.hall, uuid, "gpu-lost"),
+            deny=lambda uuid: set_fault(small.hall, uuid, "no-permission"),
+            ignore_writes=lambda uuid: set_fault(small.hall, uuid, "ignored-set"),
+            limit_elsewhere=lambda uuid, limit_w: set_fault(
+                small.hall, uuid, "out-of-band-limit", value=limit_w
+            ),
+        )
+
+
+def test_cap_of_the_agent_reaches_the_plant_and_comes_back_as_power(
+    small: SmallHall, open_driver: Callable[[], NvmlDriver]
+) -> None:
+    driver = open_driver()
+    uuid, other = (gpu.uuid for gpu in driver.inventory())
+    small.advance(1.0)
+    driver.read_gpu(uuid)
+    driver.set_power_limit(uuid, power_limit_w=150.0)
+    small.advance(1.0)
+
+    capped, free = driver.read_gpu(uuid), driver.read_gpu(other)
+
+    assert capped.power_w == pytest.approx(150.0)
+    assert capped.power_limit_enforced_w == 150.0
+    assert free.power_w == pytest.approx(DEMAND_W)
+
+
+@pytest.mark.parametrize("fault", ["hang", "reset-required"])
+def test_gpu_that_answers_no_more_is_lost_to_the_driver(
+    small: SmallHall, open_driver: Callable[[], NvmlDriver], fault: str
+) -> None:
+    driver = open_driver()
+    uuid = driver.inventory()[0].uuid
+    set_fault(small.hall, uuid, fault, value=0.01 if fault == "hang" else None)
+
+    with pytest.raises(DeviceLost, match=uuid):
+        driver.read_gpu(uuid)
+
+
+def test_driver_of_another_version_is_reported_as_such(
+    small: SmallHall, open_driver: Callable[[], NvmlDriver]
+) -> None:
+    set_fault(small.hall, "node-2/0", "driver-mismatch")
+
+    with pytest.raises(DriverError, match="upgraded"):
+        open_driver()
+
+
+def test_gpu_lost_before_the_start_is_left_out(
+    small: SmallHall, open_driver: Callable[[], NvmlDriver]
+) -> None:
+    set_fault(small.hall, "node-2/0", "gpu-lost")
+
+    assert [gpu.index for gpu in open_driver().inventory()] == [1]
