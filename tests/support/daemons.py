@@ -81,16 +81,20 @@ simulated = "hall.bin"
 
     def start(self) -> None:
         """Start the process and wait until it serves."""
-        self._launch()
+        self.launch()
+        self.wait_until_it_serves()
+
+    def wait_until_it_serves(self) -> None:
         wait_for(self._serves, f"{self.name} does not serve")
 
     def start_expecting_failure(self) -> None:
         """Start the process and wait until it gives up."""
-        self._launch()
+        self.launch()
         assert self.process is not None
         assert self.process.wait(PATIENCE_S) == 1
 
-    def _launch(self) -> None:
+    def launch(self) -> None:
+        """Start the process."""
         code = f"from coolcap_agent.{self.kind}.server import run_{self.kind} as run\n"
         code += f"import pathlib, sys\nsys.exit(run(pathlib.Path({str(self.path)!r})))"
         with self.log.open("a") as log:

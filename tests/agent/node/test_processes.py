@@ -113,6 +113,17 @@ def test_agent_that_was_stopped_in_time_writes_nothing_late(site: DaemonSite) ->
     wait_for(lambda: site.power_limits_w()[0] == 500.0, agent.log.read_text())
 
 
+def test_agent_waits_for_hardware_that_comes_after_it(site: DaemonSite) -> None:
+    agent = site.node()
+    hall, away = site.folder / "hall.bin", site.folder / "away.bin"
+    hall.rename(away)
+    agent.launch()
+    wait_for(lambda: "trying again for 30 s" in agent.log.read_text(), "it does not say so")
+    away.rename(hall)
+
+    agent.wait_until_it_serves()
+
+
 def test_epochs_go_on_over_a_kill(site: DaemonSite) -> None:
     agent = site.node()
     epochs: list[int] = []

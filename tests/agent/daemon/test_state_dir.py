@@ -1,0 +1,38 @@
+"""One process per folder, and what is said when there are two."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from coolcap_agent.daemon.state_dir import StateDir, StateDirError
+
+
+def test_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    with StateDir(tmp_path / "a" / "state") as state:
+        assert state.journal.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_second_user_is_told_who_the_first_is(tmp_path: Path) -> None:
+    with (
+        StateDir(tmp_path),
+        pytest.raises(StateDirError, match=f"in use by the agent with process id {os.getpid()}"),
+        StateDir(tmp_path),
+    ):
+        pass
+
+
+def test_folder_is_free_again_after_its_user(tmp_path: Path) -> None:
+    for _ in range(2):
+        with StateDir(tmp_path):
+            pass
+
+
+def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with (
+        pytest.raises(StateDirError, match="file/state cannot be used"),
+        StateDir(tmp_path / "file" / "state"),
+    ):
+        pass
