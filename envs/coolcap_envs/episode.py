@@ -133,6 +133,7 @@ class Episodes:
         settings: EpisodeSettings = EpisodeSettings(),
         weights: Weights = Weights(),  # noqa: B008  frozen
     ) -> None:
+        self.site = site
         self.plant = SimulatedPlant(site, batch_size=batch_size)
         self.layout, self.limits = site.layout, site.limits
         self.batch_size = batch_size
