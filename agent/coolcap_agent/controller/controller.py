@@ -88,7 +88,7 @@ class Controller:
         self.decisions = DecisionLog(config.layout, folder / "decisions.jsonl")
         self.audit = AuditLog(folder / "audit.jsonl")
         self._sink = sink
-        self._recorder = Recorder(config.layout, sink, fleet_period_s=config.telemetry.period_s)
+        self._recorder = Recorder(config.layout, [sink], fleet_period_s=config.telemetry.period_s)
         self._meter = RunMeter()
         self._problems = Problems()
         self._runner = runner

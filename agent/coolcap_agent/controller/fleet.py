@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import grpc.aio
-
 from coolcap_agent.controller.config import AgentConfig, AgentKind
 from coolcap_agent.controller.fleet_state import FleetState
 from coolcap_agent.controller.node_session import NodeSession
 from coolcap_agent.controller.plant_session import PlantSession
-from coolcap_agent.controller.session import Answer, Connection, Identity, cancel
+from coolcap_agent.controller.session import Answer, Connection, Identity, NotReleasedError, cancel
 from coolcap_agent.logging import FaultLog
 from coolcap_proto.v1 import common_pb2
 
@@ -84,12 +82,10 @@ class Fleet:
         self._wanted = False
 
         async def release(session: Session) -> Released:
-            remaining_s = session.lease.remaining_s
             try:
                 return Released(agent=session.name, results=await session.release())
-            except grpc.aio.AioRpcError as error:
-                text = f"no answer ({error.details()}); restores by itself in {remaining_s:.0f} s"
-                return Released(agent=session.name, results=(), message=text)
+            except NotReleasedError as error:
+                return Released(agent=session.name, results=(), message=str(error))
 
         return list(await asyncio.gather(*(release(session) for session in held)))
 

@@ -37,7 +37,7 @@ BACK_OFF_FIRST_S: Final = 0.2
 BACK_OFF_MAX_S: Final = 5.0
 
 _FOR_PEOPLE: Final = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
-_TLS_MARKS: Final = ("SSL", "ssl", "certificate", "Peer name", "handshake")
+_TLS_MARKS: Final = ("SSL", "ssl", "certificate", "erification check", "handshake")
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -66,6 +66,10 @@ class Identity:
     tls: Tls
 
 
+class NotReleasedError(CoolcapError):
+    """An agent could not be told that its lease is given back; it ends by itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What became of a command.
@@ -77,6 +81,21 @@ class Answer:
 
     read_back: Mapping[str, float]
     refusals: tuple[str, ...] = ()
+
+
+class _Mailbox(Generic[Request]):
+    """What waits to go out over one connection; a place each for a command and a renewal."""
+
+    def __init__(self) -> None:
+        self.wake = asyncio.Event()
+        self.renew_due = False
+        self.command: tuple[int, Request] | None = None
+        self.closed = False
+
+    def close(self) -> None:
+        """Let whoever reads it end: gRPC goes on reading after a connection has ended."""
+        self.closed = True
+        self.wake.set()
 
 
 class AgentSession(ABC, Generic[Request, Response]):
@@ -110,9 +129,7 @@ class AgentSession(ABC, Generic[Request, Response]):
         self._mono_s = mono_s
         self._arrival_mono_s = float("-inf")
         self._sequence_seen = ("", 0)
-        self._wake = asyncio.Event()
-        self._renew_due = False
-        self._command: tuple[int, Request] | None = None
+        self._box: _Mailbox[Request] = _Mailbox()
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._lease_task: asyncio.Task[object] | None = None
         self._ask_again_mono_s = 0.0
@@ -199,12 +216,12 @@ class AgentSession(ABC, Generic[Request, Response]):
             sequence=sequence,
             answers_time=None if answers_time_s is None else timestamp(answers_time_s),
         )
-        if self._command is not None:
-            self._resolve(self._command[0], _refused(self.name, "a newer command came first"))
-        self._command = (sequence, request)
+        if self._box.command is not None:
+            self._resolve(self._box.command[0], _refused(self.name, "a newer command came first"))
+        self._box.command = (sequence, request)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[sequence] = future
-        self._wake.set()
+        self._box.wake.set()
         try:
             return await future
         finally:
@@ -216,26 +233,34 @@ class AgentSession(ABC, Generic[Request, Response]):
             return
         if not wanted:
             if self.lease.live is not None:
-                self._lease_task = asyncio.create_task(self.release())
+                self._lease_task = asyncio.create_task(self._release_quietly())
         elif self.lease.live is not None:
             if self.lease.renewal_due:
-                self._renew_due = True
-                self._wake.set()
+                self._box.renew_due = True
+                self._box.wake.set()
         elif self._mono_s() >= self._ask_again_mono_s:
             self._lease_task = asyncio.create_task(self._acquire_lease())
 
     async def release(self) -> Sequence[common_pb2.RestoreResult]:
-        """Give the lease back; return what the agent restored. Raises AioRpcError."""
-        lease = self.lease.live
+        """Give the lease back; return what the agent restored. Raises NotReleasedError."""
+        lease, remaining_s = self.lease.live, self.lease.remaining_s
         self.lease.lost()
         if lease is None:
             return []
+        by_itself = f"its lease ends by itself in {remaining_s:.1f} s"
+        if not self.connected:
+            raise NotReleasedError(f"not connected; {by_itself}")
         request = common_pb2.ReleaseLeaseRequest(lease_id=lease.lease_id, epoch=lease.epoch)
         try:
             return (await self._release(request)).results
         except grpc.aio.AioRpcError as error:
-            log.warning("%s: release failed, its lease ends by itself: %s", self.name, _say(error))
-            raise
+            raise NotReleasedError(f"{_say(error)}; {by_itself}") from error
+
+    async def _release_quietly(self) -> None:
+        try:
+            await self.release()
+        except NotReleasedError as error:
+            log.warning("%s: %s", self.name, error)
 
     async def _acquire_lease(self) -> None:
         asked_mono_s = self._mono_s()
@@ -288,37 +313,41 @@ class AgentSession(ABC, Generic[Request, Response]):
 
     async def _serve(self) -> None:
         channel = open_channel(self.config.address, server_name=self.name, tls=self._identity.tls)
+        box: _Mailbox[Request] = _Mailbox()
+        self._box = box
         try:
             self._attach(channel)
             await self._introduce()
-            async for response in self._open(self._requests()):
+            async for response in self._open(self._requests(box)):
                 if not self.connected:
                     self.connected, self.refused = True, False
                     self._faults.end(f"{self.name} connection", f"{self.name} is connected")
                 self._take(response)
         finally:
             self.connected = False
+            box.close()
             for sequence in list(self._waiting):
                 self._resolve(sequence, _refused(self.name, "the connection ended"))
-            self._command = None
             self._on_telemetry()
             await channel.close()
 
-    async def _requests(self) -> AsyncIterator[Request]:
+    async def _requests(self, box: _Mailbox[Request]) -> AsyncIterator[Request]:
         """Yield what waits in the mailbox, renewals first: they are what must not be late."""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await box.wake.wait()
+            box.wake.clear()
+            if box.closed:
+                return
             lease = self.lease.live
-            if self._renew_due and lease is not None:
+            if box.renew_due and lease is not None:
                 self.lease.renewal_sent()
                 yield self._renewal(
                     common_pb2.RenewLeaseRequest(lease_id=lease.lease_id, epoch=lease.epoch)
                 )
-            self._renew_due = False
-            if self._command is not None:
-                _, request = self._command
-                self._command = None
+            box.renew_due = False
+            if box.command is not None:
+                _, request = box.command
+                box.command = None
                 yield request
 
     # What subclasses report
@@ -326,6 +355,8 @@ class AgentSession(ABC, Generic[Request, Response]):
     def _arrived(self, *, boot_id: str, sequence: int, measure_time_s: float) -> bool:
         """Note telemetry; return whether it is newer than all before."""
         self._arrival_mono_s = self._mono_s()
+        if self._sequence_seen[0] not in ("", boot_id):
+            self.lease.lost()  # the agent started anew and knows of no lease
         if self._sequence_seen[0] == boot_id and sequence <= self._sequence_seen[1]:
             return False
         self._sequence_seen = (boot_id, sequence)
