@@ -20,6 +20,7 @@ GPU_DRIVERS: Final = {
 COOLING_DRIVERS: Final = {
     "bacnet": "coolcap_agent.drivers.bacnet",
     "modbus": "coolcap_agent.drivers.modbus",
+    "opcua": "coolcap_agent.drivers.opcua",
     "redfish": "coolcap_agent.drivers.redfish",
     "simulated": "coolcap_agent.drivers.simulated",
 }

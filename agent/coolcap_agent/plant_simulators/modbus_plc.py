@@ -27,6 +27,7 @@ from typing import Final
 
 from coolcap_agent.plant_simulators.hall import LEVERS, SIGNALS, Hall, SimulatedLever
 from coolcap_agent.plant_simulators.simulator import Simulator
+from coolcap_agent.plant_simulators.virtual_setpoints import VirtualSetpoints
 
 IDENTITY: Final = 0xC001
 CHECK_VALUE: Final = 123.456
@@ -56,12 +57,10 @@ class ModbusPlc(Simulator):
     Attributes:
         identity: What the identity registers say.
         words_swapped: Floats are given low word first.
-        overridden: The panel's switch.
+        virtual: The program that follows the setpoints, with the panel's switch.
         mute: Requests are carried out and not answered.
         delay_s: Answers come this much later.
         stale_transactions: Answers carry the number of the request before.
-        stuck: Setpoints are taken and not followed.
-        heartbeat_timeout_s: Longest time without a new heartbeat.
     """
 
     protocol = "modbus"
@@ -91,42 +90,23 @@ class ModbusPlc(Simulator):
         super().__init__(hall, levers=levers, signals=signals, host=host, port=port)
         self.identity = IDENTITY
         self.words_swapped = False
-        self.overridden = False
         self.mute = False
         self.delay_s = 0.0
         self.stale_transactions = False
-        self.stuck = False
-        self.heartbeat_timeout_s = heartbeat_timeout_s
-        self._now_s = now_s
+        self.virtual = VirtualSetpoints(
+            hall, self.levers, heartbeat_timeout_s=heartbeat_timeout_s, now_s=now_s
+        )
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._scan: asyncio.Task[None] | None = None
-        self._reset()
-
-    def setpoint(self, lever: str) -> float:
-        """Return the virtual setpoint, for tests."""
-        return self._setpoints[lever]
 
     def put(self, lever: str, value: float) -> None:
         """Change a virtual setpoint as another client would."""
-        self._setpoints[lever] = value
-        self._cycle()
-
-    @property
-    def enabled(self) -> bool:
-        """Return whether our setpoints are followed but for the override switch."""
-        return self._enable == 1
-
-    def _reset(self) -> None:
-        self._setpoints = {lever.lever: lever.default for lever in self.levers}
-        self._followed = dict(self._setpoints)
-        self._enable = 0
-        self._heartbeat = 0
-        self._beat_s = -math.inf
+        self.virtual.setpoints[lever] = value
+        self.virtual.cycle()
 
     async def _serve(self) -> None:
-        self._reset()
-        self._local_program()
+        self.virtual.reset()
         self._server = await asyncio.start_server(self._talk, self.host, self.port)
         self._scan = asyncio.create_task(self._cycle_on())
 
@@ -135,26 +115,14 @@ class ModbusPlc(Simulator):
             self._scan.cancel()
         if self._server is not None:
             self._server.close()
-        for writer in list(self._writers):
-            writer.close()
-        if self._server is not None:
+            for writer in list(self._writers):
+                writer.close()
             await self._server.wait_closed()
 
     async def _cycle_on(self) -> None:
         while True:
-            self._cycle()
+            self.virtual.cycle()
             await asyncio.sleep(SCAN_S)
-
-    def _cycle(self) -> None:
-        """One program cycle of the PLC."""
-        if self._now_s() - self._beat_s > self.heartbeat_timeout_s:
-            self._enable = 0
-        ours = self._enable == 1 and not self.overridden and not self.stuck
-        for lever in self.levers:
-            value = self._setpoints[lever.lever] if ours else lever.default
-            if value != self._followed[lever.lever]:
-                self._followed[lever.lever] = value
-                self.hall.write(lever.lever, value)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
@@ -210,7 +178,9 @@ class ModbusPlc(Simulator):
         if register % PAGE == 0:
             return self.identity
         if register in (ENABLE, HEARTBEAT, OVERRIDE):
-            return (self._enable, self._heartbeat, int(self.overridden))[register - ENABLE]
+            virtual = self.virtual
+            flags = (virtual.enable, virtual.heartbeat, int(virtual.overridden))
+            return flags[register - ENABLE]
         for first, value in self._floats_near(register):
             if first <= register < first + 2:
                 words = struct.unpack(">HH", struct.pack(">f", value))
@@ -224,8 +194,8 @@ class ModbusPlc(Simulator):
         if register < SENSORS:
             floats = [(2, CHECK_VALUE)]
             for k, lever in enumerate(self.levers):
-                floats.append((SETPOINTS + 2 * k, self._setpoints[lever.lever]))
-                floats.append((FOLLOWED + 2 * k, self._followed[lever.lever]))
+                floats.append((SETPOINTS + 2 * k, self.virtual.setpoints[lever.lever]))
+                floats.append((FOLLOWED + 2 * k, self.virtual.followed[lever.lever]))
             return floats
         page, place = divmod(register, PAGE)
         index = (page - 1) * SENSORS_PER_PAGE + (place - 2) // 2
@@ -251,7 +221,7 @@ class ModbusPlc(Simulator):
             register, words = register + used, words[used:]
         for change in changes:
             change()
-        self._cycle()
+        self.virtual.cycle()
 
     def _flag_change(self, register: int, word: int) -> Callable[[], None]:
         if register == ENABLE and word not in (0, 1):
@@ -259,10 +229,9 @@ class ModbusPlc(Simulator):
 
         def change() -> None:
             if register == ENABLE:
-                self._enable = word
-            elif word != self._heartbeat:
-                self._heartbeat = word
-                self._beat_s = self._now_s()
+                self.virtual.enable = word
+            else:
+                self.virtual.beat(word)
 
         return change
 
@@ -274,7 +243,7 @@ class ModbusPlc(Simulator):
             raise RefusedError(ILLEGAL_VALUE)
 
         def change() -> None:
-            self._setpoints[lever.lever] = value
+            self.virtual.setpoints[lever.lever] = value
 
         return change
 

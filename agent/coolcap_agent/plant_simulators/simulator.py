@@ -9,8 +9,8 @@ from typing import Final, Self
 from coolcap_agent.drivers.loop_thread import LoopThread
 from coolcap_agent.plant_simulators.hall import LEVERS, SIGNALS, Hall, SimulatedLever
 
-DEADLINE_S: Final = 10.0
-"""For starting and stopping; an OPC UA server takes about a second."""
+DEADLINE_S: Final = 30.0
+"""For starting and stopping; building an OPC UA server takes seconds."""
 
 
 class Simulator(ABC):
@@ -42,22 +42,33 @@ class Simulator(ABC):
         self.host = host
         self.port = port or self._free_port(host)
         self._thread: LoopThread | None = None
+        self._serving = False
 
     def start(self) -> None:
-        """Serve, with everything as after switching on."""
-        self._thread = LoopThread(f"{self.protocol}-simulator")
+        """Serve, with everything as after switching on; does nothing while serving."""
+        if self._serving:
+            return
+        if self._thread is None:
+            self._thread = LoopThread(f"{self.protocol}-simulator")
         try:
             self._thread.call(self._serve(), deadline_s=DEADLINE_S, of="starting the simulator")
         except BaseException:
-            self.stop()
+            self.close()
             raise
+        self._serving = True
 
     def stop(self) -> None:
         """Stop serving, as if switched off; safe to call twice."""
+        self._serving = False
+        if self._thread is not None:
+            self._thread.call(self._end(), deadline_s=DEADLINE_S, of="stopping the simulator")
+
+    def close(self) -> None:
+        """Stop for good; safe to call twice."""
         if self._thread is None:
             return
         try:
-            self._thread.call(self._end(), deadline_s=DEADLINE_S, of="stopping the simulator")
+            self.stop()
         finally:
             self._thread.close()
             self._thread = None
@@ -78,8 +89,8 @@ class Simulator(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop."""
-        self.stop()
+        """Stop for good."""
+        self.close()
 
     @abstractmethod
     def point_map(self) -> str:
@@ -91,7 +102,7 @@ class Simulator(ABC):
 
     @abstractmethod
     async def _end(self) -> None:
-        """Close every socket."""
+        """Close every socket; also when not serving."""
 
     @property
     def _running(self) -> LoopThread:

@@ -35,12 +35,13 @@ class ModbusRig(Rig):
         return self.plc
 
     def override(self, lever: str, value: float) -> None:
-        del value  # the panel's switch returns everything to the local program
-        self.simulator.overridden = True
-        self.simulator.put(lever, self.simulator.setpoint(lever))
+        del lever, value  # the panel's switch returns everything to the local program
+        self.plc.virtual.overridden = True
+        self.plc.virtual.cycle()
 
     def end_override(self, lever: str) -> None:
-        self.simulator.overridden = False
+        del lever
+        self.plc.virtual.overridden = False
 
     def write_as_another(self, lever: str, value: float) -> None:
         self.simulator.put(lever, value)
@@ -72,7 +73,7 @@ class TestModbus(CoolingSuite):
 
     def test_equipment_returns_to_its_own_program_when_polling_stops(self, rig: ModbusRig) -> None:
         """The heartbeat counts with the polls, so a stuck agent is noticed by the PLC."""
-        rig.simulator.heartbeat_timeout_s = 0.2
+        rig.plc.virtual.heartbeat_timeout_s = 0.2
         rig.driver.set_setpoint(LEVER, value=13.0)
         for _ in range(3):
             time.sleep(0.1)
@@ -91,14 +92,14 @@ class TestModbus(CoolingSuite):
         rig.driver.set_setpoint("supply_air_temp_setpoint_c", value=22.0)
 
         rig.driver.release(LEVER)
-        enabled_while_one_is_held = rig.simulator.enabled
+        enabled_while_one_is_held = rig.plc.virtual.enable
         rig.driver.release("supply_air_temp_setpoint_c")
 
         assert enabled_while_one_is_held
-        assert not rig.simulator.enabled
+        assert not rig.plc.virtual.enable
 
     def test_setpoint_that_stands_but_is_not_followed_is_an_error(self, rig: ModbusRig) -> None:
-        rig.simulator.stuck = True
+        rig.plc.virtual.stuck = True
 
         with pytest.raises(ValueRefused, match="equipment follows 10 °C"):
             rig.driver.set_setpoint(LEVER, value=13.0)
