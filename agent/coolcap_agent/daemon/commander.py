@@ -69,9 +69,16 @@ class Commander:
     async def carry_out(self, command: Command) -> Answer:
         """Check a command, write what may be written, and say what is in force.
 
+        A command that was begun is finished even if its caller goes away.
+
         Raises:
             RefusedError: If the command as a whole is refused; nothing was written.
         """
+        task = asyncio.create_task(self._carry_out(command))
+        task.add_done_callback(_retrieve)
+        return await asyncio.shield(task)
+
+    async def _carry_out(self, command: Command) -> Answer:
         async with self._turn:
             lease = self._guard.leases.require(lease_id=command.lease_id, epoch=command.epoch)
             recorded = self._done.recorded(
@@ -247,6 +254,12 @@ class Commander:
             self._guard.faults.begin(key, f"driver took no acknowledgement: {error}")
         else:
             self._guard.faults.end(key, "driver takes acknowledgements again")
+
+
+def _retrieve(task: asyncio.Task[Answer]) -> None:
+    """Mark the refusal of a command whose caller went away as seen."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _invalid(message: str) -> RefusedError:

@@ -142,16 +142,17 @@ class Guard:
             RefusedError: NOT_READY while values are being restored; otherwise as the keeper says.
         """
         async with self._granting:
+            try:
+                await self._on_disk(self.leases.store_next_epoch)
+            except WorkerError as error:
+                raise _not_ready(str(error)) from error
+            # Nothing is awaited from here on, so what is checked still holds at the grant.
             if self._closed:
                 raise _not_ready("the agent is stopping; try again when it is back")
             if self.leases.live() is None and self._fresh():
                 raise _not_ready(
                     "values from before the last lease are being restored; try again in a second"
                 )
-            try:
-                await self._on_disk(self.leases.store_next_epoch)
-            except WorkerError as error:
-                raise _not_ready(str(error)) from error
             lease = self.leases.acquire(holder=holder, instance_id=instance_id, ttl_s=ttl_s)
             self._watched = lease
             return lease

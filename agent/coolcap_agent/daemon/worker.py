@@ -6,6 +6,7 @@ daemons: a blocked one does not keep the process from ending.
 """
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from coolcap_envs.contract.errors import CoolcapError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -29,35 +32,43 @@ class TimedOut(WorkerError):  # noqa: N818 - reads as the event it reports
     """The call was begun and has not returned; whether it takes effect is unknown."""
 
 
+class JobFailed(WorkerError):  # noqa: N818 - reads as the event it reports
+    """The call ended in an error that no driver should raise: a fault of the driver."""
+
+
 class Worker:
-    """Makes the calls to one device, one after the other, in the order they were asked for."""
+    """Makes the calls to one device, one after the other, in the order they were asked for.
+
+    While a call that was given up still blocks, further ones are not waited for.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
         self._jobs = queue.SimpleQueue()
         self._busy = False
+        self._hangs = False
         threading.Thread(target=self._run, name=name, daemon=True).start()
-
-    @property
-    def busy(self) -> bool:
-        """Return whether a call is being made right now."""
-        return self._busy
 
     async def call(self, job: Callable[[], T], *, deadline_s: float) -> T:
         """Make a blocking call in the device's thread and return its result.
 
         Raises:
-            Unreachable: If it could not be begun within ``deadline_s``; it never will be.
+            Unreachable: If an earlier call still blocks; this one will never be made.
             TimedOut: If it was begun but did not return within ``deadline_s``.
-            Exception: What ``job`` raised.
+            JobFailed: If it raised anything but a CoolcapError.
+            CoolcapError: What ``job`` raised.
         """
+        self._hangs = self._hangs and self._busy
+        if self._hangs:
+            raise Unreachable(f"{self._name} is blocked by an earlier call")
         future: Future[T] = Future()
         self._jobs.put((future, job))
         answer = asyncio.wrap_future(future)
         await asyncio.wait([answer], timeout=deadline_s)
         if answer.done():
             return answer.result()
+        self._hangs = True
         never_begun = future.cancel()
         answer.cancel()
         if never_begun:
@@ -76,9 +87,15 @@ class Worker:
             self._busy = True
             try:
                 result = job()
-            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            except CoolcapError as error:
                 self._busy = False
                 future.set_exception(error)
+            except Exception as error:
+                log.debug("%s failed", self._name, exc_info=True)
+                self._busy = False
+                future.set_exception(
+                    JobFailed(f"{self._name} failed with {type(error).__name__}: {error}")
+                )
             else:
                 self._busy = False
                 future.set_result(result)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from coolcap_agent.daemon.point import InForce, LeaseOver, Spec
-from coolcap_agent.daemon.worker import TimedOut, Unreachable, Worker, WorkerError
+from coolcap_agent.daemon.worker import Worker, WorkerError
 from coolcap_agent.drivers.base import (
     DriverError,
     GpuDriver,
@@ -25,7 +25,6 @@ class Gpus:
         self._deadline_s = deadline_s
         self._node = Worker("the node's driver")
         self._workers: dict[str, Worker] = {}
-        self._hanging: set[str] = set()
         self.infos: Sequence[GpuInfo] = ()
 
     async def open(self, *, deadline_s: float) -> None:
@@ -48,7 +47,7 @@ class Gpus:
             worker.close()
         try:
             await self._node.call(self._driver.close, deadline_s=self._deadline_s)
-        except (TimedOut, Unreachable):
+        except WorkerError:
             return
         self._node.close()
 
@@ -81,16 +80,8 @@ class Gpus:
         )
 
     async def call(self, uuid: str, job: Callable[[], T]) -> T:
-        """Make a call in a GPU's thread; one that is known to hang is not waited for again."""
-        worker = self._workers[uuid]
-        if uuid in self._hanging and worker.busy:
-            raise Unreachable(f"{uuid} is blocked by an earlier call")
-        self._hanging.discard(uuid)
-        try:
-            return await worker.call(job, deadline_s=self._deadline_s)
-        except (TimedOut, Unreachable):
-            self._hanging.add(uuid)
-            raise
+        """Make a call in a GPU's own thread. Raises DriverError, WorkerError."""
+        return await self._workers[uuid].call(job, deadline_s=self._deadline_s)
 
 
 class GpuPoint:

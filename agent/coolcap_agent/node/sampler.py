@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from coolcap_agent.clock import Clock
-from coolcap_agent.daemon.worker import WorkerError
+from coolcap_agent.daemon.worker import TimedOut, Unreachable, WorkerError
 from coolcap_agent.drivers.base import DeviceLost, DriverError, GpuInfo, GpuReading, NodeReading
 from coolcap_agent.logging import FaultLog
 from coolcap_agent.node.gpus import Gpus
@@ -92,7 +92,7 @@ class Sampler:
 
 def _state_of(error: DriverError | WorkerError) -> GpuState:
     match error:
-        case WorkerError():
+        case TimedOut() | Unreachable():
             return GpuState.UNREACHABLE
         case DeviceLost():
             return GpuState.LOST

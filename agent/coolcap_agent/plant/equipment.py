@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from coolcap_agent.daemon.point import InForce, LeaseOver, Spec
-from coolcap_agent.daemon.worker import TimedOut, Unreachable, Worker, WorkerError
+from coolcap_agent.daemon.worker import Worker, WorkerError
 from coolcap_agent.drivers.base import (
     CoolingDriver,
     DriverError,
@@ -46,7 +46,7 @@ class Equipment:
             worker.close()
         try:
             await self._reader.call(self._driver.close, deadline_s=self._deadline_s)
-        except (TimedOut, Unreachable):
+        except WorkerError:
             return
         self._reader.close()
 

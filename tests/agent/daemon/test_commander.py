@@ -314,3 +314,25 @@ def test_device_being_restored_is_not_commanded_at_the_same_time(tmp_path: Path)
 
     assert asyncio.run(play()) is Outcome.DEVICE_UNREACHABLE
     assert small.points[A].written == []
+
+
+def test_command_that_was_begun_is_finished_though_its_caller_is_gone(tmp_path: Path) -> None:
+    """
+    Half a command would look like a foreign change, and be undone.
+    """
+    small = SmallControl(tmp_path)
+
+    async def play() -> None:
+        lease = await small.acquire()
+        caller = asyncio.create_task(small.command(lease, {A: 400.0, B: 300.0}))
+        while not small.journal_path.exists():
+            await asyncio.sleep(0)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        while not small.commander.commanded:
+            await asyncio.sleep(0)
+
+    asyncio.run(play())
+    assert small.values() == {A: 400.0, B: 300.0}
+    assert small.commander.commanded == {A: 400.0, B: 300.0}
