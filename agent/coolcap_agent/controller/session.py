@@ -21,6 +21,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from coolcap_agent.controller.config import AgentConfig
 from coolcap_agent.controller.lease_client import HeldLease, LeaseClient
+from coolcap_agent.controller.mailbox import Mailbox
 from coolcap_agent.daemon.wire import duration, span_of, timestamp
 from coolcap_agent.logging import FaultLog
 from coolcap_agent.rpc.channel import open_channel
@@ -83,21 +84,6 @@ class Answer:
     refusals: tuple[str, ...] = ()
 
 
-class _Mailbox(Generic[Request]):
-    """What waits to go out over one connection; a place each for a command and a renewal."""
-
-    def __init__(self) -> None:
-        self.wake = asyncio.Event()
-        self.renew_due = False
-        self.command: tuple[int, Request] | None = None
-        self.closed = False
-
-    def close(self) -> None:
-        """Let whoever reads it end: gRPC goes on reading after a connection has ended."""
-        self.closed = True
-        self.wake.set()
-
-
 class AgentSession(ABC, Generic[Request, Response]):
     """One agent. ``run`` lasts until cancelled.
 
@@ -129,7 +115,7 @@ class AgentSession(ABC, Generic[Request, Response]):
         self._mono_s = mono_s
         self._arrival_mono_s = float("-inf")
         self._sequence_seen = ("", 0)
-        self._box: _Mailbox[Request] = _Mailbox()
+        self._box: Mailbox[Request] = Mailbox()
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._lease_task: asyncio.Task[object] | None = None
         self._ask_again_mono_s = 0.0
@@ -313,7 +299,7 @@ class AgentSession(ABC, Generic[Request, Response]):
 
     async def _serve(self) -> None:
         channel = open_channel(self.config.address, server_name=self.name, tls=self._identity.tls)
-        box: _Mailbox[Request] = _Mailbox()
+        box: Mailbox[Request] = Mailbox()
         self._box = box
         try:
             self._attach(channel)
@@ -331,7 +317,7 @@ class AgentSession(ABC, Generic[Request, Response]):
             self._on_telemetry()
             await channel.close()
 
-    async def _requests(self, box: _Mailbox[Request]) -> AsyncIterator[Request]:
+    async def _requests(self, box: Mailbox[Request]) -> AsyncIterator[Request]:
         """Yield what waits in the mailbox, renewals first: they are what must not be late."""
         while True:
             await box.wake.wait()
