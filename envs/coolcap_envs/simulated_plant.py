@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -26,6 +25,7 @@ from coolcap_envs.outside import Outside
 from coolcap_envs.physics import hall
 from coolcap_envs.physics.batch import Batch
 from coolcap_envs.physics.constants import JOULE_PER_KWH, SECONDS_PER_HOUR
+from coolcap_envs.physics.jit import use_threads
 from coolcap_envs.physics.records import SUBSTEP_S
 from coolcap_envs.physics.sensors import GROUP_READINGS, PLANT_READINGS, read_out
 from coolcap_envs.plant_parameters import ParameterTemplates
@@ -215,7 +215,7 @@ class SimulatedPlant:
         while left:
             substeps = min(left, self._feed.write(self._batch.group_inputs))
             if self._threads > 1:
-                numba.set_num_threads(min(self._threads, numba.get_num_threads()))
+                use_threads(self._threads)
             hall.advance(self._batch, substeps=substeps, parallel=self._threads > 1)
             self._feed.advance(substeps)
             left -= substeps

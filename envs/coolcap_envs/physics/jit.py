@@ -66,6 +66,11 @@ def is_compiled() -> bool:
     return not _CONFIG.DISABLE_JIT
 
 
+def use_threads(count: int) -> None:
+    """Let parallel kernels run on ``count`` threads, at most as many as Numba was started with."""
+    numba.set_num_threads(min(max(count, 1), int(_CONFIG.NUMBA_NUM_THREADS)))
+
+
 def law(function: Function) -> Function:
     """Compile a scalar law; the compiler fuses it into the kernels that call it."""
     return _compile(function, parallel=False)

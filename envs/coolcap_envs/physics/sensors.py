@@ -127,11 +127,19 @@ def _read_group(
     inlet_c = g.inlet_temp_c
     if is_noisy:
         bias, noise = q.sensors_power_bias_ratio, q.sensors_power_noise_ratio
-        power_gain = biased(1.0, key, step, first_place, bias, noise)
-        it_bias = biased(1.0, key, step, first_place + 1, bias, 0.0)
-        it_gain = biased(1.0, key, step, first_place + 1, bias, noise)
+        it = first_place + 1
+        power_gain = biased(
+            value=1.0, key=key, step=step, place=first_place, bias=bias, noise=noise
+        )
+        it_bias = biased(value=1.0, key=key, step=step, place=it, bias=bias, noise=0.0)
+        it_gain = biased(value=1.0, key=key, step=step, place=it, bias=bias, noise=noise)
         inlet_c = biased(
-            inlet_c, key, step, first_place + 2, q.sensors_temp_bias_k, q.sensors_temp_noise_k
+            value=inlet_c,
+            key=key,
+            step=step,
+            place=first_place + 2,
+            bias=q.sensors_temp_bias_k,
+            noise=q.sensors_temp_noise_k,
         )
         die_c = np.rint(die_c)  # NVML reports whole degrees
         hbm_c = np.rint(hbm_c)
@@ -169,9 +177,8 @@ def _read_plant(
     temp_noise = q.sensors_temp_noise_k if is_noisy else 0.0
     power_noise = q.sensors_power_noise_ratio if is_noisy else 0.0
     flow_noise = q.sensors_flow_noise_ratio if is_noisy else 0.0
-    meter = biased(
-        1.0, key, step, _METER_PLACE, q.sensors_power_bias_ratio if is_noisy else 0.0, 0.0
-    )
+    power_bias = q.sensors_power_bias_ratio if is_noisy else 0.0
+    meter = biased(value=1.0, key=key, step=step, place=_METER_PLACE, bias=power_bias, noise=0.0)
     levers = (
         i.supply_air_setpoint_c,
         i.chw_setpoint_c,
@@ -195,10 +202,15 @@ def _read_plant(
     )
     for k in range(11):
         place = _PLANT_PLACES + k
-        out[columns[4 + k]] = biased(temps[k], key, step, place, temp_bias, temp_noise)
+        out[columns[4 + k]] = biased(
+            value=temps[k], key=key, step=step, place=place, bias=temp_bias, noise=temp_noise
+        )
     out[columns[6]] = inlet_max_c  # the hottest of the inlet sensors, not a sensor of its own
     flow = p.crah_fan_ratio * i.crah_available_ratio
-    out[columns[8]] = max(flow * biased(1.0, key, step, _PLANT_PLACES + 4, 0.0, flow_noise), 0.0)
+    flow_gain = biased(
+        value=1.0, key=key, step=step, place=_PLANT_PLACES + 4, bias=0.0, noise=flow_noise
+    )
+    out[columns[8]] = max(flow * flow_gain, 0.0)
     powers = (
         p.it_power_w,
         p.crah_fan_power_w,
@@ -209,7 +221,8 @@ def _read_plant(
         p.facility_power_w,
     )
     for k in range(7):
-        gain = biased(meter, key, step, _PLANT_PLACES + 20 + k, 0.0, power_noise)
+        place = _PLANT_PLACES + 20 + k
+        gain = biased(value=meter, key=key, step=step, place=place, bias=0.0, noise=power_noise)
         out[columns[15 + k]] = powers[k] * gain
     out[columns[22]] = p.it_energy_j / JOULE_PER_KWH * meter
     out[columns[23]] = p.cooling_energy_j / JOULE_PER_KWH * meter
