@@ -68,7 +68,7 @@ def write_report(path: Path, what: ReportInput) -> None:
             saving=f"{-saving:+.1f} %",
             work=f"{work:+.1f} %",
             pue=f"{live.totals.pue:.3f}",
-            violations=f"{sum(live.violation_min.values()):.1f} min",
+            violations=f"{live.over_limit_min:.1f} min",
             header=_row("th", HEADER),
             rows="\n".join(rows),
             meanings="\n".join(meanings),

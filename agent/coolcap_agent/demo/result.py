@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from coolcap_agent.sim.ground_truth import LATENCY
 from coolcap_envs.contract.meters import Totals
 
 
@@ -16,13 +17,24 @@ class Result:
         name: Controller, baselines by their published names, e.g. ``C0+B3``.
         meaning: The same in plain words.
         totals: Energy, water, carbon and work of the day.
-        violation_min: Minutes any limit (inlet, GPU, budget, latency) was exceeded, by limit.
+        violation_min: Minutes each limit (inlet, GPU, memory, budgets) was exceeded; for latency
+            the mean over the groups.
     """
 
     name: str
     meaning: str
     totals: Totals
     violation_min: dict[str, float]
+
+    @property
+    def over_limit_min(self) -> float:
+        """Return minutes above temperature limits or power budgets."""
+        return sum(v for kind, v in self.violation_min.items() if kind != LATENCY)
+
+    @property
+    def late_min(self) -> float:
+        """Return minutes above the latency target, mean over the groups."""
+        return self.violation_min.get(LATENCY, 0.0)
 
     def saving_ratio(self, over: "Result") -> float:
         """Return how much less energy per work this took than ``over``, as a ratio."""
@@ -54,14 +66,17 @@ class Result:
 
 HEADER = (
     "controller",
-    "kWh per GPU·h",
-    "vs reference",
-    "facility kWh",
-    "work GPU·h",
+    "kWh/GPU·h",
+    "change",
+    "kWh",
+    "GPU·h",
     "PUE",
-    "WUE L/kWh",
-    "violations min",
+    "L/kWh",
+    "over min",
+    "late min",
 )
+"""Facility energy per work and its change against the reference, facility energy, work, PUE, WUE,
+minutes above a temperature limit or power budget, and above the latency target."""
 
 
 def cells(result: Result, reference: Result) -> tuple[str, ...]:
@@ -76,7 +91,8 @@ def cells(result: Result, reference: Result) -> tuple[str, ...]:
         f"{t.work_gpu_h:.1f}",
         f"{t.pue:.3f}",
         f"{t.wue_l_per_kwh:.2f}",
-        f"{sum(result.violation_min.values()):.1f}",
+        f"{result.over_limit_min:.1f}",
+        f"{result.late_min:.1f}",
     )
 
 

@@ -11,19 +11,21 @@ from coolcap_envs.contract.telemetry import BoolArray, Telemetry
 from coolcap_envs.safety.limits import Limits
 
 S_PER_MIN: Final = 60.0
+LATENCY: Final = "latency"
 
 
 class GroundTruth:
     """Adds up one run from the plant's true state, which no sensor fault touches.
 
-    A violation counts for a whole period if the limit is exceeded at its end.
+    A violation counts for a whole period if the limit is exceeded at its end; lateness counts for
+    the share of the groups that are late.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._meter = WindowMeter()
         self._time_s: float | None = None
-        kinds = ("inlet_temp", "gpu_temp", "hbm_temp", "latency")
+        kinds = ("inlet_temp", "gpu_temp", "hbm_temp", LATENCY)
         budgets = tuple(f"budget:{name}" for name in limits.budget_names)
         self._violation_s = dict.fromkeys((*kinds, *budgets), 0.0)
         self._highest: dict[str, float] = {}
@@ -44,8 +46,8 @@ class GroundTruth:
         time_s = float(telemetry.time_s)
         elapsed_s = 0.0 if self._time_s is None else time_s - self._time_s
         self._time_s = time_s
-        for kind, exceeded in self._exceeded(telemetry).items():
-            self._violation_s[kind] += elapsed_s if exceeded else 0.0
+        for kind, share in self._exceeded(telemetry).items():
+            self._violation_s[kind] += elapsed_s * share
         extremes = {
             "inlet_temp_max_c": _highest(telemetry.group("inlet_temp_c")),
             "gpu_temp_max_c": _highest(telemetry.group("gpu_temp_c")),
@@ -68,19 +70,19 @@ class GroundTruth:
             "extremes": {name: _or_none(value) for name, value in self._highest.items()},
         }
 
-    def _exceeded(self, telemetry: Telemetry) -> dict[str, bool]:
+    def _exceeded(self, telemetry: Telemetry) -> dict[str, float]:
         limits = self._limits
         inlet_c = telemetry.group("inlet_temp_c")
         exceeded = {
-            "inlet_temp": bool((inlet_c > limits.inlet_temp_max_c).any()),
-            "gpu_temp": bool((telemetry.group("gpu_temp_c") > limits.gpu_temp_max_c).any()),
-            "hbm_temp": bool((telemetry.group("hbm_temp_c") > limits.hbm_temp_max_c).any()),
-            "latency": bool((telemetry.group("latency_ratio") > 1.0).any()),
+            "inlet_temp": float((inlet_c > limits.inlet_temp_max_c).any()),
+            "gpu_temp": float((telemetry.group("gpu_temp_c") > limits.gpu_temp_max_c).any()),
+            "hbm_temp": float((telemetry.group("hbm_temp_c") > limits.hbm_temp_max_c).any()),
+            LATENCY: float((telemetry.group("latency_ratio") > 1.0).mean()),
         }
         power_w = np.nan_to_num(telemetry.group("it_power_w"))
         over: BoolArray = limits.budget_members @ power_w > limits.budget_w
         for name, is_over in zip(limits.budget_names, over.tolist(), strict=True):
-            exceeded[f"budget:{name}"] = is_over
+            exceeded[f"budget:{name}"] = float(is_over)
         return exceeded
 
 
