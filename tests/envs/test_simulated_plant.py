@@ -182,6 +182,20 @@ def test_caps_take_effect_and_are_read_back() -> None:
     assert np.all(plant.read().group("power_limit_w") == 300.0)
 
 
+def test_utilisation_hides_how_little_a_serving_gpu_does_as_nvml_does() -> None:
+    """Share of time a kernel runs: high for decode at any load, the load itself for training."""
+    plant = SimulatedPlant(SITE, batch_size=8)
+    plant.advance(600.0)
+    t = plant.read_truth()
+    decode = t.group("decode_ratio") == 1.0
+    assert t.group("work_rate_ratio")[decode].mean() < 0.7
+    assert t.group("gpu_util_ratio")[decode].min() > 0.7
+    training = (t.group("training_ratio") == 1.0) & (t.group("work_rate_ratio") > 0.0)
+    assert t.group("gpu_util_ratio")[training] == pytest.approx(
+        t.group("work_rate_ratio")[training], abs=0.1
+    )
+
+
 def test_a_clock_limit_takes_effect() -> None:
     plant = SimulatedPlant(SITE)
     setpoints = Setpoints.none(N)

@@ -3,13 +3,14 @@
 from typing import Final
 
 from coolcap_envs.physics.gpu import (
+    activity,
     die_temp_next_c,
     leakage_ratio,
     sink_conductance_w_per_k,
     sink_temp_next_c,
     throttle_clock_ratio,
 )
-from coolcap_envs.physics.gpu_cap import CAP_TRACKING_RATIO, operating_point
+from coolcap_envs.physics.gpu_cap import BURSTY_HALF_LOAD, CAP_TRACKING_RATIO, operating_point
 from coolcap_envs.physics.jit import law
 from coolcap_envs.physics.rack import inlet_temp_c, recirculation_with_shortage
 from coolcap_envs.physics.records import SUBSTEP_S, Record
@@ -209,6 +210,12 @@ def end_step(
     g.work_gpu_s += c.gpu_count * g.work_rate_ratio * step_s
     g.offered_gpu_s += c.gpu_count * i.demand_ratio * step_s
     g.memory_busy_ratio = g.work_rate_ratio * work.memory_busy_ratio
+    # An engine that serves few sequences runs kernels most of the time all the same.
+    g.util_ratio = (
+        g.busy_ratio
+        if work.half_load >= BURSTY_HALF_LOAD
+        else activity(busy_ratio=g.busy_ratio, half_load=work.half_load)
+    )
     g.hot_hbm_temp_c = g.hot_die_temp_c + m.device_hbm_rise_k * g.memory_busy_ratio
     if g.work_class in (PREFILL, DECODE):
         g.latency_ratio = latency_ratio(

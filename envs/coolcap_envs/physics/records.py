@@ -108,6 +108,7 @@ GROUP_STATE_DTYPE: Final = _dtype(
     "it_power_w",  # of the whole group
     "clock_ratio",
     "busy_ratio",
+    "util_ratio",
     "memory_busy_ratio",
     "work_rate_ratio",
     "inlet_temp_c",  # readings: at the end of the control step

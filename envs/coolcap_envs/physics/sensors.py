@@ -147,7 +147,7 @@ def _read_group(
     out[columns[1]] = g.it_power_w * it_gain
     out[columns[2]] = i.power_cap_w
     out[columns[3]] = g.clock_ratio * c.sm_clock_max_mhz
-    out[columns[4]] = g.busy_ratio
+    out[columns[4]] = g.util_ratio
     out[columns[5]] = g.memory_busy_ratio
     out[columns[6]] = die_c
     out[columns[7]] = hbm_c
