@@ -57,14 +57,16 @@ def test_lost_gpu_gives_no_handle_and_comes_back_when_the_fault_ends(
 
 def test_missing_right_refuses_writes_only(small: SmallHall, nvml: NvmlClient) -> None:
     set_fault(small.hall, FIRST, "no-permission")
-    writes: tuple[tuple[str, *tuple[object, ...]], ...] = (
-        ("nvmlDeviceSetPowerManagementLimit", Gpu(0), 300_000),
-        ("nvmlDeviceSetPersistenceMode", Gpu(0), 0),
-        ("nvmlDeviceSetGpuLockedClocks", Gpu(0), 0, 1200),
-        ("nvmlDeviceResetGpuLockedClocks", Gpu(0)),
-    )
+    writes: dict[str, tuple[int, ...]] = {
+        "nvmlDeviceSetPowerManagementLimit": (300_000,),
+        "nvmlDeviceSetPersistenceMode": (0,),
+        "nvmlDeviceSetGpuLockedClocks": (0, 1200),
+        "nvmlDeviceResetGpuLockedClocks": (),
+    }
 
-    assert [nvml.code(*write) for write in writes] == [NO_PERMISSION] * 4
+    codes = [nvml.code(write, Gpu(0), *arguments) for write, arguments in writes.items()]
+
+    assert codes == [NO_PERMISSION] * 4
     assert nvml.call("nvmlDeviceGetPowerManagementLimit", Gpu(0)) == 500_000
     assert nvml.code("nvmlDeviceSetPowerManagementLimit", Gpu(1), 300_000) == 0
 
