@@ -97,7 +97,10 @@ def _node(node: str, port: int) -> str:
 
 
 def _plant(limits: Limits, port: int) -> str:
-    head = _lines(plant_id=PLANT, state_dir=f"state/{PLANT}", sample_period_s=PERIOD_S)
+    # The hall's own loops take a step; so setpoints are back as soon as a lease has ended.
+    head = _lines(
+        plant_id=PLANT, state_dir=f"state/{PLANT}", sample_period_s=PERIOD_S, ramp_back=False
+    )
     parts = [head, _server(PLANT, port), _LEASE, _CLOCK]
     for k, lever in enumerate(PLANT_LEVERS):
         if limits.lever_low[k] == limits.lever_low[k]:  # NaN: the site lacks it

@@ -40,10 +40,15 @@ class Processes:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, *arguments: str) -> None:
-        """Start ``coolcap`` with ``arguments``; its output goes to ``<name>.log``."""
+        """Start ``coolcap`` with ``arguments``; its output goes to ``<name>.log``.
+
+        A process of that name that has ended before is started anew.
+        """
+        if name in self._running:
+            self._running[name].wait(STOP_TIMEOUT_S)
         self._log_dir.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "GRPC_VERBOSITY": "ERROR"}
-        with (self._log_dir / f"{name}.log").open("wb") as log:
+        with (self._log_dir / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 [sys.executable, "-m", "coolcap_agent", *arguments],
                 stdin=subprocess.DEVNULL,
