@@ -219,7 +219,7 @@ class Commander:
             written=plan.value,
             message=plan.why,
         )
-        if plan.before.local or not spec.same(plan.before.requested, plan.value):
+        if plan.before.local or not spec.unchanged(plan.before.requested, plan.value):
             result = await self._write_and_verify(lease, plan, result)
         locked.pop(spec.key).release()
         if result.outcome not in (Outcome.APPLIED, Outcome.UNCHANGED):

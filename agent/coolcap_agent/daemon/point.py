@@ -111,6 +111,10 @@ class Spec:
         """Return whether two values are one for this device; NaN is never."""
         return abs(left - right) <= self.tolerance
 
+    def unchanged(self, left: float, right: float) -> bool:
+        """Return whether writing one over the other is not worth it; NaN always is."""
+        return abs(left - right) <= 0.01 * self.tolerance
+
 
 class Point(Protocol):
     """One control point of a driver, called through a worker with a deadline."""

@@ -76,7 +76,8 @@ class PointRestorer:
         done, note = True, ""
         if before.overridden:
             note = f"left as it is: {before.overridden}"
-        elif entry.value is not None and not spec.same(before.requested, entry.value):
+        # Exactly, without tolerance: a value close by is not the one that was in force.
+        elif entry.value is not None and before.requested != entry.value:
             value = entry.value
             if ramp:
                 value, _ = step_towards(
@@ -90,7 +91,7 @@ class PointRestorer:
             self._writes.note(spec.key)
             if problem := verification_problem(spec, written=value, after=after):
                 return Restored(entry=entry, outcome=Outcome.NOT_VERIFIED, message=problem)
-            done = spec.same(value, entry.value)
+            done = value == entry.value
         if done and entry.local:
             await point.release()
         outcome = Outcome.RESTORED if done else Outcome.RESTORING

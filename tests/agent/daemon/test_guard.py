@@ -268,3 +268,18 @@ def test_journaled_device_that_is_gone_is_reported_with_what_to_do(tmp_path: Pat
         assert "remove its journal" in result.message
 
     asyncio.run(play())
+
+
+def test_value_close_to_the_one_from_before_is_set_back_exactly(tmp_path: Path) -> None:
+    async def play() -> None:
+        small = SmallControl(tmp_path)
+        small.points[A].value = 400.0
+        lease = await small.acquire()
+        await small.command(lease, {A: 400.1})
+        assert small.values()[A] == 400.1
+
+        await small.guard.release(lease_id=lease.lease_id, epoch=lease.epoch)
+
+        assert small.values()[A] == 400.0
+
+    asyncio.run(play())
