@@ -249,3 +249,15 @@ def test_points_outside_blocks_and_unproven_word_order_are_mistakes(
     outside, unproven = options.problems
     assert "plc holding 900 float32 lies outside the blocks of plc: holding 0 to 99" in outside
     assert "device 'plc' has values of several registers and no check" in unproven
+
+
+def test_values_that_share_a_register_are_a_mistake(plc: ModbusPlc, tmp_path: Path) -> None:
+    text = plc.point_map().replace("register = 104", "register = 103")
+    (tmp_path / "points.toml").write_text(text, encoding="utf-8")
+    options = Table({"points": "points.toml"}, path="driver.modbus", problems=[])
+
+    make_cooling_driver(options, plant_id="p", folder=tmp_path)
+
+    assert [p.partition(": ")[2] for p in options.problems] == [
+        "sensors[1].device has holding 103 float32 twice: as holding 102 float32 already"
+    ]
