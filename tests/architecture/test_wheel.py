@@ -53,3 +53,10 @@ def test_wheel_installs_only_the_four_packages(wheel_names: set[str]) -> None:
 
 def test_wheel_carries_the_licence(wheel_names: set[str]) -> None:
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel_names)
+
+
+def test_wheel_carries_grafanas_files(wheel_names: set[str]) -> None:
+    folder = ROOT / "deploy" / "grafana"
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+    assert {f"coolcap_agent/dashboards/grafana/{name}" for name in files} <= wheel_names

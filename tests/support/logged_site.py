@@ -89,6 +89,7 @@ def log_hour(sink: Sink, *, start_s: float = START_S, duration_s: float = HOUR_S
     recorder = Recorder(bench.plant.layout, [counting])
     counters = _Counters()
     active: set[str] = set()
+    mode = bench.loop.state.mode
 
     def event(code: str, subject: str, *, now: bool, at_s: float, message: str) -> None:
         if now != (code in active):
@@ -123,6 +124,9 @@ def log_hour(sink: Sink, *, start_s: float = START_S, duration_s: float = HOUR_S
         for record in bench.records:
             recorder.decision(record)
         bench.records.clear()
+        if bench.loop.state.mode is not mode:
+            mode = bench.loop.state.mode
+            recorder.mode(mode)
         recorder.record(bench.loop.state, _agents(silent=silent))
     return counting
 
@@ -191,6 +195,12 @@ def _set_readings(bench: LoopBench, counters: _Counters, elapsed_s: float) -> No
         "return_air_temp_c": inlet_c + 10.0,
         "outdoor_temp_c": 18.0 + 4.0 * swing,
         "wet_bulb_temp_c": 13.0 + 2.0 * swing,
+        # Coolant the building runs by itself: measured, but not for the loop to command.
+        "cdu_supply_temp_setpoint_c": 30.0,
+        "cdu_flow_setpoint_ratio": 0.7,
+        "cdu_supply_temp_c": 30.2,
+        "cdu_return_temp_c": 38.0 + swing,
+        "cdu_flow_ratio": 0.69,
         "it_energy_kwh": counters.it_kwh,
         "cooling_energy_kwh": counters.cooling_kwh,
         "facility_energy_kwh": counters.facility_kwh,

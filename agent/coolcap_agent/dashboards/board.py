@@ -22,7 +22,7 @@ from coolcap_agent.dashboards.sdk import (
     timeseries,
 )
 from coolcap_agent.dashboards.variables import Variable, site_variable
-from coolcap_agent.dashboards.wording import description, grafana_unit
+from coolcap_agent.dashboards.wording import description, grafana_unit, min_interval
 from coolcap_agent.telemetry_log.schema import EVENT
 
 TAG: Final = "coolcap"
@@ -139,7 +139,6 @@ class Board:
         style: Literal["lines", "stack", "bars", "stacked bars", "steps"] = "lines",
         steps: look.Steps | None = None,
         zero: bool = False,
-        min_interval: str = "",
     ) -> None:
         """Add values over time.
 
@@ -155,7 +154,6 @@ class Board:
             style: How series are drawn.
             steps: Colours of the background from a value upwards.
             zero: Whether the axis begins at 0.
-            min_interval: Shortest interval to ask for.
         """
         legend = (
             common.VizLegendOptions()
@@ -188,8 +186,6 @@ class Board:
             panel = panel.min(0.0)
         if decimals is not None:
             panel = panel.decimals(decimals)
-        if min_interval:
-            panel = panel.interval(min_interval)
         self._add(panel, id_, width, height)
 
     def table(
@@ -273,6 +269,8 @@ class Board:
     ) -> _Panel:
         panel = panel.title(title).description(description(what, queries)).datasource(DATASOURCE)
         panel = panel.unit(unit or grafana_unit(queries[0].sources[0].field))
+        if interval := min_interval(queries):
+            panel = panel.interval(interval)
         for i, query in enumerate(queries):
             panel = panel.with_target(InfluxQuery(query, ref_id=chr(ord("A") + i)))
         return panel

@@ -7,8 +7,6 @@ from coolcap_agent.dashboards.influxql import Column, over_time, ratio_over_time
 from coolcap_agent.dashboards.variables import window_variable
 from coolcap_agent.telemetry_log.schema import COOLING_POWERS, FACILITY_1M, PLANT_1M
 
-MINUTE = "1m"
-
 # Title, lever, and the reading that follows it.
 LEVERS = (
     ("Supply air", "supply_air_temp_setpoint_c", "supply_air_temp_c"),
@@ -42,7 +40,6 @@ def cooling() -> Board:
             ),
             width=8,
             decimals=1,
-            min_interval=MINUTE,
         )
     _temperatures(board)
     _power(board)
@@ -68,7 +65,6 @@ def _temperatures(board: Board) -> None:
         over_time(FACILITY_1M, [Column(name="Limit", field="inlet_temp_limit_c", function="last")]),
         width=8,
         decimals=1,
-        min_interval=MINUTE,
     )
     board.graph(
         202,
@@ -85,7 +81,6 @@ def _temperatures(board: Board) -> None:
         ),
         width=8,
         decimals=1,
-        min_interval=MINUTE,
     )
     board.graph(
         203,
@@ -100,7 +95,6 @@ def _temperatures(board: Board) -> None:
         ),
         width=8,
         decimals=1,
-        min_interval=MINUTE,
     )
 
 
@@ -117,7 +111,6 @@ def _power(board: Board) -> None:
         over_time(PLANT_1M, parts),
         style="stack",
         zero=True,
-        min_interval=MINUTE,
     )
     board.graph(
         302,
@@ -151,5 +144,4 @@ def _power(board: Board) -> None:
         steps=((None, look.BAD), (0.5, look.WARN), (0.99, look.GOOD)),
         style="steps",
         zero=True,
-        min_interval=MINUTE,
     )

@@ -89,7 +89,6 @@ def _who(board: Board) -> None:
                 Column(name="Commanded", field="power_cap_commanded_mean_w"),
             ],
         ),
-        min_interval="30s",
     )
 
 
@@ -126,7 +125,6 @@ def _steps(board: Board) -> None:
         "The cap per GPU of one group at each step of a decision.",
         over_time(CAP, columns, where='"group" =~ /^$group$/'),
         style="steps",
-        min_interval="30s",
     )
     board.graph(
         104,
@@ -134,7 +132,6 @@ def _steps(board: Board) -> None:
         "One lever of the plant at each step of a decision; its unit is the end of its name.",
         over_time(SETPOINT, columns, where='"lever" =~ /^$lever$/'),
         style="steps",
-        min_interval="30s",
     )
 
 
@@ -167,7 +164,6 @@ def _safety(board: Board) -> None:
         ),
         width=8,
         zero=True,
-        min_interval="30s",
     )
     board.graph(
         203,
@@ -199,7 +195,6 @@ def _safety(board: Board) -> None:
         decimals=0,
         style="steps",
         zero=True,
-        min_interval="10s",
     )
     board.table(
         205,

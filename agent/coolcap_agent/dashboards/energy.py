@@ -198,7 +198,6 @@ def _inputs(board: Board) -> None:
         ),
         style="stack",
         zero=True,
-        min_interval="1m",
     )
     board.graph(
         202,
@@ -206,7 +205,6 @@ def _inputs(board: Board) -> None:
         "Price of electricity.",
         over_time(PLANT_1M, [Column(name="Price", field="price_usd_per_kwh")]),
         width=6,
-        min_interval="1m",
     )
     board.graph(
         203,
@@ -214,5 +212,4 @@ def _inputs(board: Board) -> None:
         "Carbon intensity of the grid.",
         over_time(PLANT_1M, [Column(name="Carbon", field="grid_carbon_g_per_kwh")]),
         width=6,
-        min_interval="1m",
     )

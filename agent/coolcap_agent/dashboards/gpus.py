@@ -116,7 +116,6 @@ def _racks(board: Board) -> None:
         over_time(RACK, [Column(name="Power", field="it_power_w")], by=("rack",), where=where),
         style="stack",
         zero=True,
-        min_interval="10s",
     )
     board.graph(
         202,
@@ -129,7 +128,6 @@ def _racks(board: Board) -> None:
             where=where,
         ),
         decimals=1,
-        min_interval="10s",
     )
 
 
@@ -174,5 +172,4 @@ def _groups(board: Board) -> None:
             f"{title} of each group",
             what,
             over_time(GROUP, [Column(name=title, field=field)], by=("group",), where=CHOSEN),
-            min_interval="10s",
         )

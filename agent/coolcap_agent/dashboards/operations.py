@@ -123,7 +123,6 @@ def _power(board: Board) -> None:
         over_time(RACK, [Column(name="Power", field="it_power_w")], by=("rack",)),
         style="stack",
         zero=True,
-        min_interval="10s",
     )
     board.graph(
         104,
@@ -133,7 +132,6 @@ def _power(board: Board) -> None:
             BUDGET, [Column(name="Margin", field="margin_w", function="min")], by=("budget",)
         ),
         steps=look.BUDGET_MARGIN,
-        min_interval="10s",
     )
 
 
@@ -160,7 +158,6 @@ def _temperatures(board: Board) -> None:
         "The hottest inlet of each rack.",
         over_time(RACK, [Column(name="Inlet", field="inlet_temp_c", function="max")], by=("rack",)),
         decimals=1,
-        min_interval="10s",
     )
 
 

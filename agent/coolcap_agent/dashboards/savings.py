@@ -136,5 +136,4 @@ def _compared(board: Board) -> None:
                 Column(name="Commanded", field="power_cap_commanded_mean_w"),
             ],
         ),
-        min_interval="1m",
     )

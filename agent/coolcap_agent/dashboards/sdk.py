@@ -1,7 +1,7 @@
 """What is used of ``grafana-foundation-sdk``, which only development needs, and InfluxDB's query.
 
-The SDK has no type for InfluxDB's query. Its builder of classic dashboards warns on import in
-favour of a format that only Grafana 12 and later read.
+The SDK has no type for InfluxDB's query. What it has for classic dashboards warns on import
+in favour of a format that only Grafana 12 and later read.
 """
 
 import warnings
@@ -11,13 +11,13 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common as common_models
-from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.text import TextMode
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from grafana_foundation_sdk.builders import common, stat, statetimeline, table, text, timeseries
     from grafana_foundation_sdk.builders import dashboard as builders
+    from grafana_foundation_sdk.models import dashboard as models
 
 from coolcap_agent.dashboards.influxql import Query
 

@@ -4,7 +4,20 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from coolcap_agent.dashboards.influxql import Query
-from coolcap_agent.telemetry_log.schema import Field
+from coolcap_agent.telemetry_log.schema import (
+    AGENT,
+    BUDGET,
+    CAP,
+    DECISION,
+    FACILITY_1M,
+    GROUP,
+    LOOP,
+    METER,
+    PLANT_1M,
+    RACK,
+    SETPOINT,
+    Field,
+)
 
 _UNITS: Final[Mapping[str, str]] = {
     "W": "watt",
@@ -30,6 +43,21 @@ def grafana_unit(field: Field) -> str:
     if field.unit == "1":
         return "percentunit" if field.name.endswith("_ratio") else "short"
     return _UNITS[field.unit]
+
+
+_PERIODS: Final[Mapping[str, str]] = {
+    **dict.fromkeys((PLANT_1M.name, FACILITY_1M.name, METER.name), "1m"),
+    **dict.fromkeys((DECISION.name, CAP.name, SETPOINT.name), "30s"),
+    **dict.fromkeys((RACK.name, GROUP.name, LOOP.name, BUDGET.name, AGENT.name), "10s"),
+}
+"""How often each measurement is usually written; the others each second or when something is."""
+
+
+def min_interval(queries: Iterable[Query]) -> str:
+    """Return the shortest interval that makes sense to ask for; empty for the data source's."""
+    names = [source.measurement.name for query in queries for source in query.sources]
+    found = [_PERIODS.get(name, "") for name in names]
+    return max(found, key=("", "10s", "30s", "1m").index)
 
 
 def description(what: str, queries: Iterable[Query]) -> str:
