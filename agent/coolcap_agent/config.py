@@ -140,8 +140,17 @@ def read_clock_config(table: Table, *, folder: Path) -> Path | None:
     return path
 
 
-def read_agent_config(root: Table, *, path: Path, id_key: str) -> AgentConfig:
-    """Take what both agents share from the root table, which is not finished here."""
+def read_agent_config(
+    root: Table, *, path: Path, id_key: str, device_deadline_s: float
+) -> AgentConfig:
+    """Take what both agents share from the root table, which is not finished here.
+
+    Args:
+        root: The root table.
+        path: The config file.
+        id_key: Key of the agent's name.
+        device_deadline_s: Deadline of device calls if the file gives none.
+    """
     folder = path.parent
     agent_id = root.take_str(id_key)
     if len(agent_id.encode()) > 256:
@@ -154,7 +163,7 @@ def read_agent_config(root: Table, *, path: Path, id_key: str) -> AgentConfig:
             "sample_period_s", low=0.1, high=3600.0, unit="s", default=1.0
         ),
         device_deadline_s=root.take_float(
-            "device_deadline_s", low=0.05, high=60.0, unit="s", default=1.0
+            "device_deadline_s", low=0.05, high=60.0, unit="s", default=device_deadline_s
         ),
         read_only=root.take_bool("read_only", default=False),
         server=read_server_config(root.take_table("server"), folder=folder),

@@ -29,7 +29,7 @@ def read_node_config(path: Path) -> NodeConfig:
     """
 
     def read(root: Table) -> NodeConfig:
-        agent = read_agent_config(root, path=path, id_key="node_id")
+        agent = read_agent_config(root, path=path, id_key="node_id", device_deadline_s=1.0)
         limits_table, origin = read_limits_table(root, path=path)
         limits = read_cap_limits(limits_table, origin=origin)
         name, driver = read_gpu_driver(

@@ -40,7 +40,7 @@ def read_plant_config(path: Path) -> PlantConfig:
     """
 
     def read(root: Table) -> PlantConfig:
-        agent = read_agent_config(root, path=path, id_key="plant_id")
+        agent = read_agent_config(root, path=path, id_key="plant_id", device_deadline_s=5.0)
         age_max_s = root.take_float(
             "signal_age_max_s", low=0.1, high=86400.0, unit="s", default=90.0
         )

@@ -10,6 +10,7 @@ from typing import Final
 from coolcap_agent.clock import Clock
 from coolcap_agent.daemon.worker import WorkerError
 from coolcap_agent.drivers.base import DriverError, LeverInfo, LeverReading, SignalReading
+from coolcap_agent.drivers.combine import combine_readings
 from coolcap_agent.logging import FaultLog
 from coolcap_agent.plant.equipment import Equipment
 from coolcap_envs.contract.signals import PLANT_SIGNALS, Signal
@@ -97,11 +98,7 @@ class Sampler:
             self._faults.begin("signals reading", f"the plant's signals cannot be read: {error}")
             return []
         self._faults.end("signals reading", "the plant's signals can be read again")
-        first: dict[str, SignalReading] = {}
-        for reading in readings:
-            if reading.signal in SIGNALS:
-                first.setdefault(reading.signal, reading)
-        return list(first.values())
+        return combine_readings(reading for reading in readings if reading.signal in SIGNALS)
 
     async def _read_lever(self, info: LeverInfo) -> LeverSample:
         fault = f"{info.name} reading"
