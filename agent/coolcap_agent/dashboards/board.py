@@ -261,6 +261,9 @@ class Board:
             # The SDK writes them for every kind of variable, Grafana's schema knows them for one.
             for key in ("auto", "auto_min", "auto_count"):
                 variable.pop(key, None)
+        for panel in model["panels"]:
+            # Grafana took the footer out of a table's options.
+            panel.get("options", {}).pop("footer", None)
         model["annotations"] = {"list": [_mode_annotation()]}
         return json.dumps(model, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

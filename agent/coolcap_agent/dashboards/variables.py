@@ -23,7 +23,6 @@ def _query_variable(name: str, label: str, query: str) -> builders.QueryVariable
         .label(label)
         .datasource(DATASOURCE)
         .query(query)
-        .definition(query)
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(models.VariableSort.NATURAL_ASC)
     )
