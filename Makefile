@@ -20,10 +20,10 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench proto clean
+.PHONY: help setup demo test test-servers lint format bench proto clean
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 setup: $(DEV_READY)  ## Install everything for development into .venv
 
@@ -32,6 +32,9 @@ demo: $(RUN_READY)  ## Run the whole system, simulated, and print what it saved 
 
 test: $(DEV_READY)  ## Run the tests; ARGS="-k lease" passes options to pytest
 	$(BIN)/python -m pytest $(ARGS)
+
+test-servers:  ## Install what some tests talk to: InfluxDB, nginx, Prometheus (needs root and apt)
+	scripts/install_test_servers.sh
 
 lint: $(DEV_READY)  ## Check format, style, types, import direction and the API's compatibility
 	$(BIN)/ruff format --check .

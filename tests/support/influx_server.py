@@ -83,6 +83,11 @@ http {{
 """
 
 
+def program(name: str) -> str | None:
+    """Return where a server's program is; Debian keeps some outside of a user's path."""
+    return shutil.which(name, path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -176,12 +181,12 @@ class LocalInfluxServer(InfluxServer):
         ports = {"port": port, "http_port": self._http_port, "rpc_port": rpc_port}
         (folder / "influxd.conf").write_text(_INFLUXD_CONFIG.format(folder=folder, **ports))
         (folder / "nginx.conf").write_text(_NGINX_CONFIG.format(folder=folder, **ports))
-        self._start("nginx", ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")])
+        self._start("nginx", ["-p", str(folder), "-c", str(folder / "nginx.conf")])
         self.start_database()
 
     def start_database(self) -> None:
         """Start InfluxDB, again after :meth:`stop_database`, and wait until it answers."""
-        self._start("influxd", ["influxd", "-config", str(self._folder / "influxd.conf")])
+        self._start("influxd", ["-config", str(self._folder / "influxd.conf")])
         deadline = time.monotonic() + START_WITHIN_S
         while time.monotonic() < deadline:
             try:
@@ -206,7 +211,10 @@ class LocalInfluxServer(InfluxServer):
     def _start(self, name: str, command: list[str]) -> None:
         with (self._folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [program(name) or name, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     def _end(self, name: str, *, kill: bool = False) -> None:
@@ -241,5 +249,4 @@ def given_server() -> InfluxServer | None:
 
 def can_start() -> bool:
     """Return whether both programs are installed."""
-    path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
-    return all(shutil.which(program, path=path) for program in ("influxd", "nginx"))
+    return program("influxd") is not None and program("nginx") is not None
