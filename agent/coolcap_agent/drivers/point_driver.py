@@ -152,7 +152,7 @@ class PointDriver(Generic[D, A]):
             lever=lever,
             value=sum(r.value for r in readings) / len(readings),
             holder=Holder.OURS if holders == {Holder.OURS} else holder,
-            message="; ".join(said),
+            message=f"{lever}: {'; '.join(said)}" if said else "",
         )
 
     def set_setpoint(self, lever: str, *, value: float) -> None:

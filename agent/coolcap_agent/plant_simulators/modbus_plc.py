@@ -175,6 +175,8 @@ class ModbusPlc(Simulator):
             return bytes([function | 0x80, refusal.code])
 
     def _word(self, register: int) -> int:
+        if register >= PAGE * (1 + math.ceil(len(self.signals) / SENSORS_PER_PAGE)):
+            raise RefusedError(ILLEGAL_ADDRESS)
         if register % PAGE == 0:
             return self.identity
         if register in (ENABLE, HEARTBEAT, OVERRIDE):
@@ -185,9 +187,7 @@ class ModbusPlc(Simulator):
             if first <= register < first + 2:
                 words = struct.unpack(">HH", struct.pack(">f", value))
                 return int(words[(register - first) ^ self.words_swapped])
-        if register < PAGE * (1 + math.ceil(len(self.signals) / SENSORS_PER_PAGE)):
-            return 0
-        raise RefusedError(ILLEGAL_ADDRESS)
+        return 0
 
     def _floats_near(self, register: int) -> list[tuple[int, float]]:
         """Return first register and value of the float a register can belong to."""

@@ -3,7 +3,8 @@
 Nodes of the namespace ``urn:coolcap:simulated-plant``: ``s=Setpoint.<lever>`` (Double, writable),
 ``s=Followed.<lever>``, ``s=Sensor.<j>``, ``s=Enable`` (Int16) and ``s=Heartbeat`` (Int32), both
 writable, and ``s=Override`` (Boolean). Refused, where asyncua 2.1.0 would accept: values that are
-not finite or out of range, and writes with time stamps, which many servers do not take.
+not finite or out of range, writes of another type to a variable that is computed when read, and
+writes with time stamps, which many servers do not take.
 """
 # asyncua is typed, but re-exports its names without saying so.
 # pyright: reportPrivateImportUsage=false
@@ -79,7 +80,7 @@ class OpcuaServer(Simulator):
         self.stamped = True
         self._certificate = (certificate_file, private_key_file)
         self._server: Server | None = None
-        self._ranges: dict[ua.NodeId, tuple[float, float]] = {}
+        self._writable: dict[ua.NodeId, tuple[ua.VariantType, float, float]] = {}
         self._scan: asyncio.Task[None] | None = None
         self._listening = False
 
@@ -97,6 +98,7 @@ class OpcuaServer(Simulator):
         """Forget all commands and faults, as a restart does, without the seconds that takes."""
         self.mute, self.stuck_since, self.stamped = False, None, True
         self.virtual.overridden = self.virtual.stuck = False
+        self.virtual.hand.clear()
         self.virtual.reset()
 
     async def _serve(self) -> None:
@@ -155,7 +157,7 @@ class OpcuaServer(Simulator):
         await node.add_property(
             _node_id(f"Range.{name}", index), "0:EURange", ua.Range(lever.low, lever.high)
         )
-        self._ranges[node.nodeid] = (lever.low, lever.high)
+        self._writable[node.nodeid] = (ua.VariantType.Double, lever.low, lever.high)
         server.set_attribute_value_callback(
             node.nodeid, lambda *_: _now(self.virtual.setpoints[name])
         )
@@ -196,7 +198,8 @@ class OpcuaServer(Simulator):
         server.set_attribute_value_callback(
             override.nodeid, lambda *_: _now(self.virtual.overridden, ua.VariantType.Boolean)
         )
-        self._ranges[enable.nodeid] = (0, 1)
+        self._writable[enable.nodeid] = (ua.VariantType.Int16, 0, 1)
+        self._writable[heartbeat.nodeid] = (ua.VariantType.Int32, 0, math.inf)
 
     def _measured(self, signal: str, *_: object) -> ua.DataValue:
         value = self.hall.read(signal)
@@ -221,9 +224,12 @@ class OpcuaServer(Simulator):
             data = item.Value
             if data.SourceTimestamp or data.ServerTimestamp:
                 raise uaerrors.BadWriteNotSupported
-            low, high = self._ranges.get(item.NodeId, (-math.inf, math.inf))
-            value = data.Value.Value if data.Value is not None else None
-            if isinstance(value, float) and not (math.isfinite(value) and low <= value <= high):
+            if item.NodeId not in self._writable or data.Value is None:
+                continue  # the library refuses it
+            kind, low, high = self._writable[item.NodeId]
+            if data.Value.VariantType is not kind:
+                raise uaerrors.BadTypeMismatch
+            if not low <= data.Value.Value <= high:
                 raise uaerrors.BadOutOfRange
 
     def point_map(self) -> str:

@@ -20,6 +20,7 @@ class VirtualSetpoints:
         heartbeat: What we last counted.
         heartbeat_timeout_s: Longest time without a new heartbeat.
         overridden: The switch at the panel.
+        hand: What the person at the panel sets, by lever; else the local program goes on.
         stuck: A fault: setpoints are taken and not followed.
     """
 
@@ -34,6 +35,7 @@ class VirtualSetpoints:
         """Follow the local program; ``now_s`` is the clock of the heartbeat."""
         self.heartbeat_timeout_s = heartbeat_timeout_s
         self.overridden = False
+        self.hand: dict[str, float] = {}
         self.stuck = False
         self._hall = hall
         self._levers = tuple(levers)
@@ -63,7 +65,9 @@ class VirtualSetpoints:
             self.enable = 0
         ours = self.enable == 1 and not self.overridden and not self.stuck
         for lever in self._levers:
-            value = self.setpoints[lever.lever] if ours else lever.default
+            by_hand = self.hand.get(lever.lever) if self.overridden else None
+            local = lever.default if by_hand is None else by_hand
+            value = self.setpoints[lever.lever] if ours else local
             if value != self.followed[lever.lever]:
                 self.followed[lever.lever] = value
                 self._hall.write(lever.lever, value)

@@ -8,6 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from agent.drivers.cooling_suite import (
+    LEVER,
+    SIGNAL,
+    FieldDriver,
+    FieldDriverSuite,
+    Rig,
+    by_signal,
+    make_driver,
+    write_point_map,
+)
 from coolcap_agent.drivers import bacnet
 from coolcap_agent.drivers.bacnet import make_cooling_driver
 from coolcap_agent.drivers.bacnet_client import is_device_address
@@ -15,16 +25,6 @@ from coolcap_agent.drivers.base import DeviceLost, DriverError, Holder, NotPermi
 from coolcap_agent.plant_simulators.bacnet_device import PRIORITY, BacnetDevice, free_udp_port
 from coolcap_agent.plant_simulators.hall import FirstOrderHall
 from coolcap_envs.contract.config import Table
-from support.cooling_suite import (
-    LEVER,
-    SIGNAL,
-    CoolingSuite,
-    FieldDriver,
-    Rig,
-    by_signal,
-    make_driver,
-    write_point_map,
-)
 
 OPERATOR = 8
 
@@ -82,7 +82,7 @@ def rig(tmp_path: Path) -> Iterator[BacnetRig]:
         rig.driver.close()
 
 
-class TestBacnet(CoolingSuite):
+class TestBacnet(FieldDriverSuite):
     """The shared suite."""
 
     def test_override_names_the_slot_and_leaves_ours_as_it_is(self, rig: BacnetRig) -> None:

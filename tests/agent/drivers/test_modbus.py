@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from coolcap_agent.drivers.base import DeviceLost, DriverError, Holder, ValueRefused
-from coolcap_agent.drivers.modbus import make_cooling_driver
-from coolcap_agent.plant_simulators.hall import LEVERS, FirstOrderHall
-from coolcap_agent.plant_simulators.modbus_plc import ModbusPlc
-from coolcap_envs.contract.config import Table
-from support.cooling_suite import (
+from agent.drivers.cooling_suite import (
     LEVER,
     SIGNAL,
-    CoolingSuite,
     FieldDriver,
+    FieldDriverSuite,
     Rig,
     by_signal,
     make_driver,
     write_point_map,
 )
+from coolcap_agent.drivers.base import DeviceLost, DriverError, Holder, ValueRefused
+from coolcap_agent.drivers.modbus import make_cooling_driver
+from coolcap_agent.plant_simulators.hall import LEVERS, FirstOrderHall
+from coolcap_agent.plant_simulators.modbus_plc import ModbusPlc
+from coolcap_envs.contract.config import Table
 
 
 @dataclass
@@ -35,13 +35,13 @@ class ModbusRig(Rig):
         return self.plc
 
     def override(self, lever: str, value: float) -> None:
-        del lever, value  # the panel's switch returns everything to the local program
         self.plc.virtual.overridden = True
+        self.plc.virtual.hand[lever] = value
         self.plc.virtual.cycle()
 
     def end_override(self, lever: str) -> None:
-        del lever
         self.plc.virtual.overridden = False
+        del self.plc.virtual.hand[lever]
 
     def write_as_another(self, lever: str, value: float) -> None:
         self.simulator.put(lever, value)
@@ -68,7 +68,7 @@ def rig(tmp_path: Path) -> Iterator[ModbusRig]:
         driver.close()
 
 
-class TestModbus(CoolingSuite):
+class TestModbus(FieldDriverSuite):
     """The shared suite."""
 
     def test_equipment_returns_to_its_own_program_when_polling_stops(self, rig: ModbusRig) -> None:

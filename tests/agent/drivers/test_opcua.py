@@ -11,20 +11,20 @@ import pytest
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from agent.drivers.cooling_suite import (
+    LEVER,
+    SIGNAL,
+    FieldDriver,
+    FieldDriverSuite,
+    Rig,
+    by_signal,
+    make_driver,
+)
 from coolcap_agent.drivers.base import DeviceLost, DriverError, NotPermitted, ValueRefused
 from coolcap_agent.drivers.opcua import make_cooling_driver
 from coolcap_agent.plant_simulators.hall import LEVERS, SIGNALS, FirstOrderHall
 from coolcap_agent.plant_simulators.opcua_server import APPLICATION_URI, NAMESPACE, OpcuaServer
 from coolcap_envs.contract.config import Table
-from support.cooling_suite import (
-    LEVER,
-    SIGNAL,
-    CoolingSuite,
-    FieldDriver,
-    Rig,
-    by_signal,
-    make_driver,
-)
 
 
 @dataclass
@@ -38,13 +38,13 @@ class OpcuaRig(Rig):
         return self.server
 
     def override(self, lever: str, value: float) -> None:
-        del lever, value  # the panel's switch returns everything to the local program
         self.server.virtual.overridden = True
+        self.server.virtual.hand[lever] = value
         self.server.virtual.cycle()
 
     def end_override(self, lever: str) -> None:
-        del lever
         self.server.virtual.overridden = False
+        del self.server.virtual.hand[lever]
 
     def write_as_another(self, lever: str, value: float) -> None:
         self.server.put(lever, value)
@@ -87,7 +87,7 @@ def rig(server: OpcuaServer, tmp_path: Path) -> Iterator[OpcuaRig]:
     driver.close()
 
 
-class TestOpcua(CoolingSuite):
+class TestOpcua(FieldDriverSuite):
     """The shared suite."""
 
     def test_bad_quality_is_named(self, rig: OpcuaRig) -> None:

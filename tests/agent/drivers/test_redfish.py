@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from agent.drivers.cooling_suite import (
+    LEVER,
+    SIGNAL,
+    FieldDriver,
+    FieldDriverSuite,
+    Rig,
+    by_signal,
+    make_driver,
+)
 from coolcap_agent.drivers.base import DeviceLost, DriverError, NotPermitted, ValueRefused
 from coolcap_agent.drivers.redfish import make_cooling_driver
 from coolcap_agent.plant_simulators.hall import FirstOrderHall
 from coolcap_agent.plant_simulators.redfish_cdu import PASSWORD, UNIT, UUID, RedfishCdu
 from coolcap_envs.contract.config import Table
-from support.cooling_suite import (
-    LEVER,
-    SIGNAL,
-    CoolingSuite,
-    FieldDriver,
-    Rig,
-    by_signal,
-    make_driver,
-)
 
 
 @dataclass
@@ -72,7 +72,7 @@ def rig(tmp_path: Path) -> Iterator[RedfishRig]:
         driver.close()
 
 
-class TestRedfish(CoolingSuite):
+class TestRedfish(FieldDriverSuite):
     """The shared suite."""
 
     def test_pumps_are_never_stopped(self, rig: RedfishRig) -> None:
