@@ -86,8 +86,8 @@ def test_ends_are_staggered_and_told_as_truncations(site: Site) -> None:
     ends: dict[int, int] = {}
 
     for k in range(20):
-        before = env.step(random_actions(env.num_envs, k))
-        rows, _, dones, infos = before
+        rows, _, dones, infos = env.step(random_actions(env.num_envs, k))
+        assert isinstance(rows, np.ndarray)
         for row in np.flatnonzero(dones).tolist():
             ends[row] = ends.get(row, 0) + 1
             assert infos[row]["TimeLimit.truncated"]
