@@ -32,6 +32,9 @@ A = TypeVar("A", bound=Address)
 D = TypeVar("D", bound=Device)
 T = TypeVar("T")
 
+GRACE_S: Final = 0.5
+"""For ending what is late in a poll, before the poll itself counts as hung."""
+
 _WORST_FIRST: Final = (Overridden, NotPermitted, ValueRefused, DeviceLost)
 """Which error stands for a lever whose points failed in different ways."""
 
@@ -54,12 +57,15 @@ class Patience:
 
     @classmethod
     def take(cls, options: Table) -> "Patience":
-        """Take ``poll_deadline_s``, ``command_deadline_s`` and ``settle_s``; defaults 5, 5, 1 s."""
+        """Take ``poll_deadline_s``, ``command_deadline_s`` and ``settle_s``; 4, 2 and 1 s.
+
+        A command and the look at what became of it fit into the plant agent's 5 s for a device.
+        """
         poll_s, command_s, settle_s = (
             options.take_float(key, low=0.05, high=60.0, unit="s", default=default)
             for key, default in (
-                ("poll_deadline_s", 5.0),
-                ("command_deadline_s", 5.0),
+                ("poll_deadline_s", 4.0),
+                ("command_deadline_s", 2.0),
                 ("settle_s", 1.0),
             )
         )
@@ -129,7 +135,7 @@ class PointDriver(Generic[D, A]):
         A device that does not answer in time leaves the readings of earlier polls, with their own
         times, until they are older than the point map allows.
         """
-        self._call(self._poll(), deadline_s=2.0 * self._patience.poll_s, of="polling")
+        self._call(self._poll(), deadline_s=self._patience.poll_s + GRACE_S, of="polling")
         problems = {name: line.problem for name, line in self._lines.items()}
         return self._readings.all(now_s=self.now_s(), problems=problems)
 
