@@ -126,7 +126,9 @@ def log_hour(sink: Sink, *, start_s: float = START_S, duration_s: float = HOUR_S
         bench.records.clear()
         if bench.loop.state.mode is not mode:
             mode = bench.loop.state.mode
-            recorder.mode(mode)
+            recorder.event(
+                time_s=at_s, code="mode", subject=mode.mode, active=True, message=mode.reason
+            )
         recorder.record(bench.loop.state, _agents(silent=silent))
     return counting
 

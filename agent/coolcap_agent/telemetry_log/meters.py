@@ -1,6 +1,6 @@
 """Meters of the log: energy, water, carbon, cost and work since the start, and apart per mode."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from coolcap_agent.controller.modes import Mode
 from coolcap_envs.contract.meters import Totals, WindowMeter
@@ -14,22 +14,12 @@ def as_fields(totals: Totals) -> dict[str, float]:
     return {name: getattr(totals, name) for name in _NAMES}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """Meters over one stated window of site time."""
-
-    start_time_s: float
-    end_time_s: float
-    totals: Totals
-
-
 class ModeMeters:
     """One meter over all, and what of it fell into each mode."""
 
     def __init__(self) -> None:
         self._meter = WindowMeter()
         self._mode: Mode | None = None
-        self._start_s = self._end_s = float("nan")
         self.by_mode: dict[Mode, Totals] = {}
 
     @property
@@ -37,19 +27,8 @@ class ModeMeters:
         """Return the totals over all modes."""
         return self._meter.totals
 
-    @property
-    def run(self) -> Window | None:
-        """Return the totals with the time they are for; None before any telemetry."""
-        if self._mode is None:
-            return None
-        return Window(start_time_s=self._start_s, end_time_s=self._end_s, totals=self.totals)
-
     def add(self, telemetry: Telemetry, mode: Mode) -> None:
         """Take in the next snapshot; what was used since the last counts for the mode then."""
-        time_s = float(telemetry.time_s)
-        if self._mode is None:
-            self._start_s = self._end_s = time_s
-        self._end_s = max(self._end_s, time_s)
         before = as_fields(self._meter.totals)
         self._meter.add(telemetry)
         used = {name: now - before[name] for name, now in as_fields(self._meter.totals).items()}

@@ -2,7 +2,7 @@
 
     loop state ──► plant, facility (each second); rack, group, budget, agent, loop, meter (10 s)
     decision   ──► decision, cap, setpoint
-    problem    ──► event
+    event      ──► event
 
 Readings that are too old or out of range are left out: what the log shows was so.
 
@@ -18,13 +18,12 @@ import numpy as np
 
 from coolcap_agent.controller.decisions import DecisionRecord
 from coolcap_agent.controller.loop_state import LoopState
-from coolcap_agent.controller.modes import ModeState
-from coolcap_agent.controller.problems import Problem, Severity
+from coolcap_agent.controller.problems import Severity
 from coolcap_agent.sink.base import Sink
 from coolcap_agent.sink.line_protocol import Series, line, series_key, time_ns
 from coolcap_agent.telemetry_log.decision_fields import cap_steps, decision_fields, lever_steps
 from coolcap_agent.telemetry_log.fleet_sums import Racks
-from coolcap_agent.telemetry_log.meters import ModeMeters, Window, as_fields
+from coolcap_agent.telemetry_log.meters import ModeMeters, as_fields
 from coolcap_agent.telemetry_log.minute import Minute
 from coolcap_agent.telemetry_log.schema import (
     AGENT,
@@ -108,21 +107,6 @@ class Recorder:
         self._group = Series(group_keys, GROUP.field_names)
         self._cap = Series([CAP.name + key[len(GROUP.name) :] for key in group_keys], STEP_NAMES)
 
-    @property
-    def run(self) -> Window | None:
-        """Return the meters since the start; None before any telemetry."""
-        return self._meters.run
-
-    @property
-    def sinks(self) -> tuple[Sink, ...]:
-        """Return where lines go."""
-        return self._sinks
-
-    def close(self) -> None:
-        """Close all sinks."""
-        for sink in self._sinks:
-            sink.close()
-
     def record(self, state: LoopState, agents: Sequence[AgentSeen] = ()) -> None:
         """Log what is known after a tick, as far as it is due."""
         time_s = float(state.telemetry.time_s)
@@ -159,27 +143,6 @@ class Recorder:
                 values = dict(zip(STEP_NAMES, steps[k].tolist(), strict=True))
                 parts.append(self._tagged(SETPOINT, {"lever": lever.name}, values, at_ns))
         self._write(b"".join(parts))
-
-    def mode(self, state: ModeState) -> None:
-        """Log that a mode began."""
-        self.event(
-            time_s=state.start_time_s,
-            code="mode",
-            subject=state.mode.value,
-            active=True,
-            message=state.reason,
-        )
-
-    def problem(self, problem: Problem, *, began: bool, time_s: float) -> None:
-        """Log that a problem began or ended."""
-        self.event(
-            time_s=time_s,
-            code=problem.key.code,
-            subject=problem.key.subject,
-            active=began,
-            message=problem.message,
-            severity=problem.severity,
-        )
 
     def event(
         self,
