@@ -20,7 +20,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-servers lint format bench proto clean
+.PHONY: help setup demo test test-servers lint format bench nvml proto clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -51,6 +51,9 @@ format: $(DEV_READY)  ## Format the code and apply safe fixes
 
 bench: $(DEV_READY)  ## Measure steps per second and policy latency
 	$(BIN)/coolcap-train bench $(ARGS)
+
+nvml: $(RUN_READY)  ## Build the simulated libnvidia-ml.so.1 and print where it is (needs gcc)
+	$(BIN)/python -m coolcap_agent.nvml_simulator build
 
 proto: $(DEV_READY)  ## Regenerate the gRPC code from the .proto files
 	scripts/generate_proto.sh $(BIN) proto
