@@ -5,16 +5,15 @@ nothing that is not its own. Exit status: 0 success, 1 failure, 2 wrong usage. E
 on standard error; ``--json`` gives one object on standard output.
 """
 
-import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from coolcap_agent.controller.client import Operator
+from coolcap_agent.controller.cli import operators
+from coolcap_agent.terminal import Json, complain, say_nested, show
 
 app = typer.Typer(
     name="coolcap",
@@ -27,30 +26,11 @@ node_app = typer.Typer(help="The agent beside the GPUs of a node.", invoke_witho
 plant_app = typer.Typer(help="The agent beside the cooling plant.", invoke_without_command=True)
 app.add_typer(node_app, name="node")
 app.add_typer(plant_app, name="plant")
+app.add_typer(operators)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's TOML file.")]
 MaybeConfig = Annotated[Path | None, typer.Option("--config", "-c", help="The daemon's TOML file.")]
 Once = Annotated[bool, typer.Option("--once", help="Read everything once, show it and end.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-Address = Annotated[
-    str,
-    typer.Option("--controller", envvar="COOLCAP_CONTROLLER", help="Where the controller listens."),
-]
-Name = Annotated[
-    str, typer.Option("--name", envvar="COOLCAP_CONTROLLER_NAME", help="Its name (certificate).")
-]
-TlsDir = Annotated[
-    Path, typer.Option("--tls", envvar="COOLCAP_TLS", help="Folder of ca.crt and your certificate.")
-]
-Identity = Annotated[
-    str, typer.Option("--as", envvar="COOLCAP_IDENTITY", help="Your certificate's file name.")
-]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; goes to the audit log.")]
-
-DEFAULT_ADDRESS = "127.0.0.1:7500"
-DEFAULT_NAME = "control"
-DEFAULT_TLS = Path("certs")
-DEFAULT_IDENTITY = "operator"
 
 
 def main() -> None:
@@ -64,7 +44,7 @@ def main() -> None:
     except typer.Exit as end:
         code = end.exit_code
     except CoolcapError as error:
-        _complain(str(error))
+        complain(str(error))
         code = 1
     except KeyboardInterrupt:
         code = 130
@@ -75,44 +55,16 @@ def main() -> None:
             raise
         context = getattr(error, "ctx", None)
         command = "coolcap" if context is None else context.command_path
-        _complain(f"{text()} (see `{command} --help`)")
+        complain(f"{text()} (see `{command} --help`)")
         code = 2
     sys.stdout.flush()
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _complain(text: str) -> None:
-    print("coolcap: " + " ".join(text.split()), file=sys.stderr)
 
 
 def _need(config: Path | None) -> Path:
     if config is None:
         raise typer.BadParameter("give the daemon's config file", param_hint="--config")
     return config
-
-
-def _show(data: Mapping[str, object]) -> None:
-    print(json.dumps(data, indent=2, ensure_ascii=False))
-
-
-def _say(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line)
-
-
-def _show_words(data: object, *, indent: int = 0) -> None:
-    """Print nested data as indented words, for people."""
-    pad = "  " * indent
-    if isinstance(data, dict):
-        items = list(data.items())
-    else:
-        items = list(enumerate(data)) if isinstance(data, list) else []
-    for key, value in items:
-        if isinstance(value, dict | list):
-            print(f"{pad}{key}:")
-            _show_words(value, indent=indent + 1)
-        else:
-            print(f"{pad}{key}: {value}")
 
 
 # Daemons
@@ -172,16 +124,16 @@ def _agent(
         raise typer.Exit(run(config))
     data = read(config)
     if as_json:
-        _show(data)
+        show(data)
     else:
-        _show_words(data)
+        say_nested(data)
 
 
 def _restore(data: dict[str, object], *, as_json: bool) -> None:
     if as_json:
-        _show(data)
+        show(data)
     else:
-        _show_words(data)
+        say_nested(data)
 
 
 @app.command()
@@ -214,7 +166,7 @@ def check(
 
     report = check_file(path)
     if as_json:
-        _show(report.as_json())
+        show(report.as_json())
     elif not report.problems:
         print(f"{path}: {report.kind}: ok")
     for problem in () if as_json else report.problems:
@@ -228,8 +180,8 @@ def certs(
     nodes: Annotated[str, typer.Option(help="Node ids, separated by commas.")] = "",
     site: Annotated[str, typer.Option(help="Take the node ids of this site.")] = "",
     plants: Annotated[str, typer.Option(help="Plant ids, separated by commas.")] = "plant",
-    controllers: Annotated[str, typer.Option(help="Names of controllers.")] = DEFAULT_NAME,
-    operators: Annotated[str, typer.Option(help="People who control.")] = DEFAULT_IDENTITY,
+    controllers: Annotated[str, typer.Option(help="Names of controllers.")] = "control",
+    operators: Annotated[str, typer.Option(help="People who control.")] = "operator",
     viewers: Annotated[str, typer.Option(help="People and dashboards that read.")] = "viewer",
     days: Annotated[int, typer.Option(help="How long they are valid.")] = 90,
     overwrite: Annotated[bool, typer.Option(help="Replace certificates and keys.")] = False,
@@ -252,172 +204,44 @@ def certs(
         overwrite=overwrite,
     )
     if as_json:
-        _show({"directory": str(pki.directory), "names": list(pki.names)})
+        show({"directory": str(pki.directory), "names": list(pki.names)})
     else:
         print(f"certificates of {', '.join(pki.names)} are in {pki.directory}; keep ca.key away")
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-# Operators
-
-
 @app.command()
-def status(
-    controller: Address = DEFAULT_ADDRESS,
-    name: Name = DEFAULT_NAME,
-    tls: TlsDir = DEFAULT_TLS,
-    identity: Identity = DEFAULT_IDENTITY,
+def dashboards(
+    out: Annotated[Path, typer.Option("--out", help="Where to; made if missing.")],
+    influxdb: Annotated[str, typer.Option(help="Version of the database: 1, 2 or 3.")] = "2",
+    dashboards_at: Annotated[
+        Path | None, typer.Option(help="Where Grafana finds them, if not where they are written.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say how the controller, its agents and the hall are doing."""
-    from coolcap_agent.controller import calls, words
+    """Write dashboards, alert rules and provisioning for Grafana."""
+    from coolcap_agent.dashboards.files import write_dashboards
 
-    answer = calls.status(_operator(controller, name, tls, identity))
+    if influxdb not in ("1", "2", "3"):
+        raise typer.BadParameter(f"{influxdb!r} is not one of 1, 2, 3", param_hint="--influxdb")
+    written = write_dashboards(out, influx_version=influxdb, dashboards_at=dashboards_at)
     if as_json:
-        _show(calls.as_json(answer))
+        show(
+            {
+                "folder": str(written.folder),
+                "files": list(written.files),
+                "environment": list(written.environment),
+            }
+        )
     else:
-        _say(words.status_lines(answer))
-
-
-@app.command()
-def mode(
-    wanted: Annotated[str, typer.Argument(help="off, shadow, advise, auto or hold.")],
-    reason: Reason,
-    reset_trip: Annotated[
-        bool, typer.Option("--reset-trip", help="Leave tripped; the cause is gone.")
-    ] = False,
-    controller: Address = DEFAULT_ADDRESS,
-    name: Name = DEFAULT_NAME,
-    tls: TlsDir = DEFAULT_TLS,
-    identity: Identity = DEFAULT_IDENTITY,
-    as_json: Json = False,
-) -> None:
-    """Change what the controller may do."""
-    from coolcap_agent.controller import calls, words
-    from coolcap_agent.controller.modes import ASK, Mode
-
-    if wanted not in ASK:
-        raise typer.BadParameter(f"{wanted!r} is not one of {', '.join(ASK)}", param_hint="MODE")
-    answer = calls.set_mode(
-        _operator(controller, name, tls, identity),
-        Mode(wanted),
-        reason=reason,
-        reset_trip=reset_trip,
-    )
-    if as_json:
-        _show(calls.as_json(answer))
-    else:
-        before, after = words.mode_text(answer.previous_mode), words.mode_text(answer.mode)
-        print(f"mode {after} (was {before}): {answer.mode_reason}")
-
-
-@app.command()
-def budget(
-    which: Annotated[str, typer.Argument(help="Name of the budget, as `status` shows it.")],
-    reason: Reason,
-    watts: Annotated[float | None, typer.Argument(help="What it may draw, W.")] = None,
-    lift: Annotated[bool, typer.Option("--lift", help="Back to the site file's value.")] = False,
-    start: Annotated[str, typer.Option("--from", help="Site time, ISO 8601; default: now.")] = "",
-    end: Annotated[str, typer.Option("--until", help="Site time, ISO 8601; default: no end.")] = "",
-    controller: Address = DEFAULT_ADDRESS,
-    name: Name = DEFAULT_NAME,
-    tls: TlsDir = DEFAULT_TLS,
-    identity: Identity = DEFAULT_IDENTITY,
-    as_json: Json = False,
-) -> None:
-    """Set a power budget, or lift the change."""
-    from coolcap_agent.controller import calls
-
-    if lift == (watts is not None):
-        raise typer.BadParameter("give either WATTS or --lift", param_hint="WATTS")
-    answer = calls.set_budget(
-        _operator(controller, name, tls, identity),
-        which,
-        budget_w=watts,
-        start_time_s=_time(start, "--from"),
-        end_time_s=_time(end, "--until"),
-        reason=reason,
-    )
-    if as_json:
-        _show(calls.as_json(answer))
-    else:
+        needs = ", ".join(written.environment)
         print(
-            f"budget {which}: {answer.budget.budget_w:.0f} W now; the site file says "
-            f"{answer.budget.configured_w:.0f} W"
+            f"{len(written.files)} files in {written.folder}; Grafana needs {needs} in its "
+            "environment"
         )
 
 
-@app.command()
-def release(
-    reason: Reason,
-    controller: Address = DEFAULT_ADDRESS,
-    name: Name = DEFAULT_NAME,
-    tls: TlsDir = DEFAULT_TLS,
-    identity: Identity = DEFAULT_IDENTITY,
-    as_json: Json = False,
-) -> None:
-    """Hand everything back: caps and setpoints return to what they were before the first write."""
-    from coolcap_agent.controller import calls, words
-
-    answer = calls.release(_operator(controller, name, tls, identity), reason=reason)
-    if as_json:
-        _show(calls.as_json(answer))
-    else:
-        _say(words.release_lines(answer))
-    if any(agent.message for agent in answer.agents):
-        raise typer.Exit(1)
-
-
-@app.command()
-def explain(
-    group: Annotated[str, typer.Option("--group", "-g", help="A control group.")] = "",
-    lever: Annotated[str, typer.Option("--lever", "-l", help="A lever of the plant.")] = "",
-    at: Annotated[str, typer.Option("--at", help="Site time, ISO 8601; default: newest.")] = "",
-    controller: Address = DEFAULT_ADDRESS,
-    name: Name = DEFAULT_NAME,
-    tls: TlsDir = DEFAULT_TLS,
-    identity: Identity = DEFAULT_IDENTITY,
-    as_json: Json = False,
-) -> None:
-    """Say why a cap or a setpoint is what it is."""
-    from coolcap_agent.controller import calls, words
-
-    if bool(group) == bool(lever):
-        raise typer.BadParameter("give either --group or --lever", param_hint="--group")
-    answer = calls.decision(
-        _operator(controller, name, tls, identity),
-        group=group,
-        lever=lever,
-        time_s=_time(at, "--at"),
-    )
-    if as_json:
-        _show(calls.as_json(answer))
-    else:
-        _say(words.decision_lines(answer))
-
-
-def _operator(controller: str, name: str, tls: Path, identity: str) -> "Operator":
-    from coolcap_agent.controller.client import Operator
-
-    return Operator(address=controller, controller=name, tls_dir=tls, identity=identity)
-
-
-def _time(text: str, option: str) -> float | None:
-    """Return an instant given as ISO 8601, UTC where it has no offset; None for no text."""
-    from datetime import UTC, datetime
-
-    if not text:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"{text!r} is no instant such as 2025-07-01T12:00:00Z", param_hint=option
-        ) from error
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 # Demonstration

@@ -25,10 +25,11 @@ class CommandedPlant(Plant, Protocol):
         """
         ...
 
-    def narrow(self, limits: Limits, *, in_force: Setpoints) -> Limits:
-        """Return ``limits`` with the cap ranges agents carry out now.
+    def narrow(self, limits: Limits) -> Limits:
+        """Return ``limits`` with the ranges agents carry out now.
 
-        A group that cannot be commanded is held to what it may draw: its cap in force, or the
-        highest if that is not known.
+        A group that cannot be commanded is held to what it may draw: the limit measured now, or
+        the highest if that is not known. What was last read back does not count, because an agent
+        that is lost restores.
         """
         ...

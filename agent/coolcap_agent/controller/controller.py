@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-READINGS_MAX: Final = 20
-"""Unfit readings named one by one."""
 _LOGGED: Final = ("agent", "fallback", "tripped")
 """Problems whose begin and end the sessions or a change of mode have logged already."""
 
@@ -59,6 +57,17 @@ def open_sink(config: ControlConfig) -> Sink:
             )
         )
     return SeveralSinks(sinks)
+
+
+def unfit_reading(text: str) -> tuple[str, str]:
+    """Return code and subject of a sentence about an unfit reading ("SIGNAL … of WHERE is …").
+
+    One of each node stands for all of it; of the plant each signal stands for itself.
+    """
+    where = text.split(" of ", 1)[1].split(" is ", 1)[0]
+    if where.startswith("group "):
+        return "readings_unfit", where.removeprefix("group ").split("/")[0]
+    return f"unfit_{text.split(' ', 1)[0]}", "plant"
 
 
 class Controller:
@@ -215,7 +224,7 @@ class Controller:
         found: dict[Key, tuple[Severity, str]] = {}
 
         def note(code: str, subject: str, severity: Severity, message: str) -> None:
-            found[Key(code=code, subject=subject)] = (severity, message)
+            found.setdefault(Key(code=code, subject=subject), (severity, message))
 
         mode = state.mode.mode
         if mode is Mode.TRIPPED:
@@ -224,14 +233,15 @@ class Controller:
             note("fallback", "loop", Severity.WARNING, state.mode.reason)
         elif state.failure and mode.decides:
             note("policy_failed", "loop", Severity.WARNING, state.failure)
+        for name in state.budgets_short:
+            watts = float(state.limits.budget_w[state.limits.budget_names.index(name)])
+            text = f"budget {name} of {watts:.0f} W cannot be kept even with every cap at its "
+            note("budget_short", name, Severity.CRITICAL, text + "lowest; stop servers or raise it")
         for name, session in self.fleet.sessions.items():
             if session.problem:
-                severe = Severity.WARNING if session.refused else Severity.INFO
-                note("agent", name, severe, session.problem)
-        for text in state.verdict.problems[:READINGS_MAX]:
-            # "SIGNAL … of WHERE is …": the value in it changes, what is wrong does not.
-            where = text.split(" of ", 1)[1].split(" is ", 1)[0]
-            note(f"unfit_{text.split(' ', 1)[0]}", where, Severity.INFO, text)
+                note("agent", name, Severity.WARNING, session.problem)
+        for text in state.verdict.problems:
+            note(*unfit_reading(text), Severity.INFO, text)
         if problem := self._sink.status().problem:
             note("telemetry_log", "loop", Severity.INFO, problem)
         if self.decisions.problem:

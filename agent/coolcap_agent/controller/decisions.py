@@ -26,7 +26,11 @@ from coolcap_envs.safety.limits import Limits
 from coolcap_envs.safety.shield import Reason, Shielded
 
 DECISION_KEEP_COUNT: Final = 2880
-"""Decisions kept in memory: a day at one per 30 s."""
+"""Decisions kept in memory: a day at one per 30 s …"""
+DECISION_KEEP_BYTES: Final = 100_000_000
+"""… or as many as fit into this, in a large hall."""
+RECORD_BYTES_PER_GROUP: Final = 450
+"""Of a decision: 17 readings, 16 features and a dozen setpoints and reasons of 8 bytes, ages."""
 DECIMALS: Final = 4
 """Of values in the file: 0.1 mW, 0.1 mK."""
 FILE_BYTES_MAX: Final = 128 * 1024 * 1024
@@ -102,14 +106,15 @@ class DecisionLog:
     Args:
         layout: The site's layout.
         path: The file; older ones are set aside beside it. None: memory only.
-        keep_count: Decisions kept in memory.
+        keep_count: Decisions kept in memory at most.
     """
 
     def __init__(
         self, layout: Layout, path: Path | None, *, keep_count: int = DECISION_KEEP_COUNT
     ) -> None:
         self._layout = layout
-        self._kept: deque[DecisionRecord] = deque(maxlen=keep_count)
+        fits = DECISION_KEEP_BYTES // (RECORD_BYTES_PER_GROUP * layout.group_count)
+        self._kept: deque[DecisionRecord] = deque(maxlen=min(keep_count, fits))
         self._lock = threading.Lock()
         self._file: RotatingFile | None = None
         if path is not None:

@@ -13,14 +13,19 @@ import numpy as np
 
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVERS
-from coolcap_envs.contract.setpoints import Setpoints
-from coolcap_envs.contract.signals import GROUP_SIGNALS, PLANT_SIGNALS, Aggregation
+from coolcap_envs.contract.signals import (
+    GROUP_COLUMN,
+    GROUP_SIGNALS,
+    PLANT_SIGNALS,
+    Aggregation,
+)
 from coolcap_envs.contract.telemetry import BoolArray, FloatArray, Telemetry
 from coolcap_envs.safety.limits import Limits
 
 CLOCK_AHEAD_MAX_S: Final = 5.0
 """A reading from further in the future comes from a clock that is wrong: unusable."""
 
+_POWER_LIMIT: Final = GROUP_COLUMN["power_limit_w"]
 _BY: Final = {
     how: np.array([i for i, s in enumerate(GROUP_SIGNALS) if s.aggregation is how], dtype=np.intp)
     for how in (Aggregation.MEAN, Aggregation.SUM, Aggregation.MAX)
@@ -113,20 +118,19 @@ class FleetState:
         with self._lock:
             self._obeys[self._node_column[node]] = obeys
 
-    def narrow(self, limits: Limits, in_force: Setpoints) -> Limits:
+    def narrow(self, limits: Limits) -> Limits:
         """Return ``limits`` with what agents carry out; see ``CommandedPlant.narrow``."""
         with self._lock:
             agent_low_w = np.maximum.reduceat(self._cap_low_w, self._first)
             agent_high_w = np.minimum.reduceat(self._cap_high_w, self._first)
+            measured_w = np.maximum.reduceat(self._gpus[:, _POWER_LIMIT], self._first)
             obeys = np.logical_and.reduceat(self._commandable, self._first)
             obeys &= self._obeys[self._node_of_group]
             lever_low = np.fmax(limits.lever_low, self._lever_low)
             lever_high = np.fmin(limits.lever_high, self._lever_high)
         low_w = np.fmax(limits.power_cap_min_w, agent_low_w)
         high_w = np.fmin(limits.power_cap_max_w, agent_high_w)
-        held_w = np.where(
-            np.isnan(in_force.power_cap_w), limits.power_cap_max_w, in_force.power_cap_w
-        )
+        held_w = np.where(np.isnan(measured_w), limits.power_cap_max_w, measured_w)
         absent = np.isnan(limits.lever_low)
         return dataclasses.replace(
             limits,

@@ -27,6 +27,7 @@ from coolcap_agent.controller.watch import OverheatWatch
 from coolcap_envs.contract.action import decode
 from coolcap_envs.contract.observation import Observation, encode
 from coolcap_envs.contract.setpoints import Applied, Setpoints
+from coolcap_envs.safety.budget import other_power_w, worst_case_power_w
 from coolcap_envs.safety.fallback import safe_setpoints
 from coolcap_envs.safety.shield import Reason, Shielded, project
 from coolcap_envs.safety.trim_respond import TrimRespond
@@ -246,14 +247,23 @@ class ControlLoop:
         return Actor.RULE, self._baseline
 
     def _project(self, asked: Setpoints, state: LoopState, *, dt_s: float) -> Shielded:
-        return project(
+        limits = self._plant.narrow(state.limits)
+        shielded = project(
             asked,
             telemetry=state.telemetry,
             in_force=state.in_force,
             layout=self._layout,
-            limits=self._plant.narrow(state.limits, in_force=state.in_force),
+            limits=limits,
             dt_s=dt_s,
         )
+        short: tuple[str, ...] = ()
+        if np.any(shielded.group_reasons & int(Reason.BUDGET_TOO_SMALL)):
+            other_w = other_power_w(state.telemetry, self._layout)
+            caps_w = shielded.setpoints.power_cap_w
+            over = worst_case_power_w(caps_w, other_w, self._layout, limits) > limits.budget_w
+            short = tuple(np.array(limits.budget_names)[over].tolist())
+        self._show(budgets_short=short)
+        return shielded
 
     def _apply(self, setpoints: Setpoints, state: LoopState) -> Applied:
         applied = self._plant.apply(setpoints)

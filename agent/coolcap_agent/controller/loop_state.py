@@ -31,6 +31,7 @@ class LoopState:
         in_force: What the devices hold.
         commanded: What was last sent; NaN where nothing was.
         verdict: What may be decided on.
+        budgets_short: Budgets that cannot be kept even with every cap at its lowest.
         failure: Why the policy does not act; empty if it does or was not asked.
         tick_count: Decisions so far.
         missed_count: Decisions for which the policy gave no usable answer.
@@ -44,6 +45,7 @@ class LoopState:
     in_force: Setpoints
     commanded: Setpoints
     verdict: Verdict
+    budgets_short: tuple[str, ...] = ()
     failure: str = ""
     tick_count: int = 0
     missed_count: int = 0

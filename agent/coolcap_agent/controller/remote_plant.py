@@ -77,9 +77,9 @@ class RemotePlant:
         """Acquire and renew every lease, or release them all; returns at once."""
         self._events.call_soon_threadsafe(lambda: self._fleet.keep_leases(wanted=wanted))
 
-    def narrow(self, limits: Limits, *, in_force: Setpoints) -> Limits:
+    def narrow(self, limits: Limits) -> Limits:
         """Return ``limits`` with what agents carry out now."""
-        return self._fleet.state.narrow(limits, in_force)
+        return self._fleet.state.narrow(limits)
 
     def _send(self, setpoints: Setpoints, answers_times_s: dict[str, float]) -> Applied:
         values = self._by_agent(setpoints)

@@ -182,7 +182,9 @@ class AgentSession(ABC, Generic[Request, Response]):
     @property
     def problem(self) -> str:
         """Return what is wrong and what to do; empty when all is well."""
-        return self._faults.about(self.name)
+        present = self._faults.present
+        # While it is not connected, nothing else that is known of it is of use.
+        return present.get(f"{self.name} connection") or self._faults.about(self.name)
 
     # Commands
 
@@ -363,7 +365,7 @@ class AgentSession(ABC, Generic[Request, Response]):
             common_pb2.REFUSAL_REASON_STALE_EPOCH,
         ):
             self.lease.lost()
-            self._faults.begin(f"{self.name} lease", f"{self.name}: {refusal.message}")
+            self._faults.begin(f"{self.name} lease", refusal.message)
         self._resolve(refusal.sequence, _refused(self.name, refusal.message))
 
 

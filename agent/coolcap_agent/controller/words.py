@@ -109,8 +109,8 @@ def _budget_text(budget: controller_pb2.BudgetStatus) -> str:
     return text
 
 
-def decision_lines(decision: controller_pb2.Decision) -> Iterable[str]:
-    """Say why a cap or a setpoint is what it is."""
+def decision_lines(decision: controller_pb2.Decision, *, inputs: bool = False) -> Iterable[str]:
+    """Say why a cap or a setpoint is what it is; with ``inputs`` also what the policy saw."""
     subject = decision.group or decision.lever
     yield (
         f"{subject}, decision {decision.decision_id} at {time_text(decision.tick_time)}, mode "
@@ -131,7 +131,7 @@ def decision_lines(decision: controller_pb2.Decision) -> Iterable[str]:
             before = now
         for reason in step.reasons:
             yield f"    because              {reason.message}"
-    for feature in decision.features:
+    for feature in decision.features if inputs else ():
         seen = f"{feature.value:.4g}" if feature.HasField("value") else "unknown"
         yield f"    saw {feature.name} = {seen}"
 

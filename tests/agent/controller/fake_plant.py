@@ -70,10 +70,10 @@ class FakePlant:
     def keep_leases(self, *, wanted: bool) -> None:
         self.leases_wanted.append(wanted)
 
-    def narrow(self, limits: Limits, *, in_force: Setpoints) -> Limits:
+    def narrow(self, limits: Limits) -> Limits:
         if self.obeys.all():
             return limits
-        floor_w = np.where(self.obeys, limits.power_cap_min_w, in_force.power_cap_w)
+        floor_w = np.where(self.obeys, limits.power_cap_min_w, self.cap_w)
         return dataclasses.replace(limits, power_cap_min_w=floor_w)
 
     def _take(self, setpoints: Setpoints) -> Applied:

@@ -268,17 +268,24 @@ def test_node_with_fewer_gpus_than_the_site_file_is_refused(fleet: SmallFleet) -
 
 @pytest.mark.parametrize("leases", [True, False])
 def test_limits_are_narrowed_to_what_agents_carry_out(fleet: SmallFleet, leases: bool) -> None:
-    """Without a lease a node obeys nobody, unless nobody wants it to, as in shadow."""
+    """Leases do not matter while nobody wants them, as in shadow."""
 
     async def scene(sessions: Fleet, plant: RemotePlant) -> None:
-        limits = fleet.config().limits
-        narrowed = plant.narrow(limits, in_force=setpoints(cap_w=450.0))
+        narrowed = plant.narrow(fleet.config().limits)
+
         assert narrowed.power_cap_min_w.tolist() == [200.0] * 4
         assert narrowed.lever_high[SUPPLY] == 25.0
 
+    play(fleet, scene, leases=leases)
+
+
+def test_node_without_a_lease_obeys_nobody(fleet: SmallFleet) -> None:
+    async def scene(sessions: Fleet, plant: RemotePlant) -> None:
         sessions.sessions["node-1"].lease.lost()
         sessions.keep_leases(wanted=True)
-        narrowed = plant.narrow(limits, in_force=setpoints(cap_w=450.0))
-        assert narrowed.power_cap_min_w[:2].tolist() == [450.0, 450.0]
 
-    play(fleet, scene, leases=leases)
+        narrowed = plant.narrow(fleet.config().limits)
+
+        assert narrowed.power_cap_min_w.tolist() == [500.0, 500.0, 200.0, 200.0]
+
+    play(fleet, scene)

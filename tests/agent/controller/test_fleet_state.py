@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from coolcap_agent.controller.fleet_state import FleetState
-from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.signals import GROUP_COLUMN, GROUP_SIGNALS, PLANT_COLUMN, PLANT_SIGNALS
 from coolcap_envs.contract.telemetry import FloatArray, Telemetry
 from support.small_site import SMALL_SITE, small_site
@@ -139,34 +138,29 @@ def take_ranges(state: FleetState) -> None:
         state.set_obeys(node, True)
 
 
-def in_force(cap_w: float) -> Setpoints:
-    return Setpoints(
-        power_cap_w=np.full(2, cap_w),
-        sm_clock_max_mhz=np.full(2, np.nan),
-        plant=np.full(6, np.nan),
-    )
-
-
 def test_cap_range_is_what_site_and_all_gpus_of_the_group_allow() -> None:
     state = fleet()
     take_ranges(state)
     limits = small_site(TWO_GPUS_A_GROUP)[1]
 
-    narrowed = state.narrow(limits, in_force(400.0))
+    narrowed = state.narrow(limits)
 
     assert narrowed.power_cap_min_w.tolist() == [250.0, 250.0]
     assert narrowed.power_cap_max_w.tolist() == [450.0, 450.0]
 
 
-@pytest.mark.parametrize(("cap_w", "expected_w"), [(400.0, 400.0), (np.nan, 500.0)])
+@pytest.mark.parametrize(
+    ("limits_w", "expected_w"), [([380.0, 400.0], 400.0), ([np.nan, 400.0], 500.0)]
+)
 def test_node_that_does_not_obey_is_held_to_what_it_may_draw(
-    cap_w: float, expected_w: float
+    limits_w: list[float], expected_w: float
 ) -> None:
     state = fleet()
     take_ranges(state)
+    state.take_node("node-1", rows(power_limit_w=limits_w), measure_time_s=1000.0)
     state.set_obeys("node-1", False)
 
-    narrowed = state.narrow(small_site(TWO_GPUS_A_GROUP)[1], in_force(cap_w))
+    narrowed = state.narrow(small_site(TWO_GPUS_A_GROUP)[1])
 
     assert expected_w == narrowed.power_cap_min_w[0] == narrowed.power_cap_max_w[0]
     assert narrowed.power_cap_min_w[1] == 250.0
@@ -182,7 +176,9 @@ def test_group_with_one_read_only_gpu_is_not_commanded() -> None:
         commandable=np.array([True, False]),
     )
 
-    narrowed = state.narrow(small_site(TWO_GPUS_A_GROUP)[1], in_force(400.0))
+    state.take_node("node-2", rows(power_limit_w=[400.0, 380.0]), measure_time_s=1000.0)
+
+    narrowed = state.narrow(small_site(TWO_GPUS_A_GROUP)[1])
 
     assert 400.0 == narrowed.power_cap_min_w[1] == narrowed.power_cap_max_w[1]
 
@@ -194,7 +190,7 @@ def test_lever_range_is_what_site_and_agent_allow() -> None:
     state.take_lever_range(low=low, high=high)
     limits = small_site(TWO_GPUS_A_GROUP)[1]
 
-    narrowed = state.narrow(limits, in_force(400.0))
+    narrowed = state.narrow(limits)
 
     assert (narrowed.lever_low[0], narrowed.lever_high[0]) == (18.0, 26.0)
     assert (narrowed.lever_low[1], narrowed.lever_high[1]) == (7.0, 20.0)

@@ -410,6 +410,19 @@ def test_no_policy_breaks_a_budget(value: float) -> None:
         assert drawn_at_worst_w(bench) <= 1500.0 * (1.0 + 1e-6)
 
 
+def test_budget_that_cannot_be_kept_is_named() -> None:
+    bench = LoopBench()
+    bench.plant.group.update(gpu_power_w=440.0, it_power_w=480.0)
+    bench.decide()
+    assert not bench.loop.state.budgets_short
+    bench.plant.obeys = np.array([True, True, False, False])
+    set_budget(bench, 1400.0)
+
+    bench.guard()
+
+    assert bench.loop.state.budgets_short == ("site",)
+
+
 def test_guard_sends_nothing_while_all_is_well() -> None:
     bench = LoopBench()
     bench.decide()
