@@ -207,6 +207,7 @@ class Controller:
                 subject=problem.key.subject,
                 active=active,
                 message=problem.message,
+                severity=problem.severity,
             )
 
     def _seen(self, session: Session, time_s: float) -> AgentSeen:

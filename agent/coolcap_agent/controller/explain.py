@@ -185,6 +185,8 @@ def _origin(record: DecisionRecord, e: Explanation, *, fit: bool) -> list[Why]:
             Why(code="rule", message=rule),
             Why(code="group_unfit", message="its readings are unfit, so the policy was not asked"),
         ]
+    if not record.policy.graph_sha256:
+        return [Why(code="rule", message=f"{rule}; no other policy is in use")]
     change = e.policy - e.baseline
     if isnan(change) or abs(change) < SAME_W * 1e-2:
         return [Why(code="rule", message=f"{rule}, and policy {record.policy.name} agrees")]

@@ -105,7 +105,9 @@ class LoopBench:
     ) -> None:
         self.plant = FakePlant()
         self.records: list[DecisionRecord] = []
-        loaded = LoadedPolicy(policy=policy or RulePolicy(), name="test")
+        loaded = LoadedPolicy(policy=RulePolicy(), name="rule")
+        if policy is not None:
+            loaded = LoadedPolicy(policy=policy, name="test", graph_sha256="0" * 64)
         if refused:
             loaded = LoadedPolicy(policy=None, name="test", problem=refused)
         self.budgets = Budgets(self.plant.layout, self.plant.limits)

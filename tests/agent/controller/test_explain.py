@@ -58,6 +58,13 @@ def test_policy_that_agrees_is_said_to() -> None:
     assert "and policy test agrees" in words(of_lever(bench))
 
 
+def test_rule_alone_is_said_to_be_alone() -> None:
+    bench = LoopBench()
+    bench.decide()
+
+    assert "; no other policy is in use" in words(of_lever(bench))
+
+
 def test_budget_that_binds_is_named_with_its_figure() -> None:
     bench = LoopBench(ConstantPolicy(1.0))
     bench.plant.group.update(gpu_power_w=440.0, it_power_w=480.0)
