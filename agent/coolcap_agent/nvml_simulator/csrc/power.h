@@ -13,7 +13,7 @@ double limit_requested_w(nvml_device handle);
 /* Energy since the driver was loaded. */
 uint64_t energy_mj(nvml_device handle, const struct hall_gpu_reading *reading);
 
-/* Whether power is told and limited for this scope: the GPU, or the module it forms with its CPU. */
+/* Whether power is told for this scope: the GPU, or the module it forms with its CPU. */
 bool has_power_scope(nvml_device handle, uint32_t scope);
 
 #endif

@@ -68,7 +68,7 @@ NVML_API nvml_return nvmlDeviceGetMarginTemperature(nvml_device handle,
     return result;
 }
 
-/* Since Ada, thresholds are fields that tell their distance to the highest operating temperature. */
+/* Since Ada, thresholds are fields: distances to the highest operating temperature. */
 NVML_API nvml_return nvmlDeviceGetTemperatureThreshold(nvml_device handle, uint32_t threshold,
                                                        uint32_t *temp_c)
 {
