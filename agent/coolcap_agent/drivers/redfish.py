@@ -144,6 +144,7 @@ class RedfishEquipment:
         self._device = device
         self._client: RedfishClient | None = None
         self._can_expand = False
+        self._unexpandable: set[str] = set()
         self._slots = asyncio.Semaphore(REQUESTS_MAX)
 
     @property
@@ -273,13 +274,13 @@ class RedfishEquipment:
             parents[parent] = parents.get(parent, 0) + 1
         found: dict[str, Resource | DriverError] = {}
         for parent, count in parents.items():
-            if count >= EXPAND_FROM:
+            if count >= EXPAND_FROM and parent not in self._unexpandable:
                 try:
                     found.update(await self._reached.get_members(parent))
                 except DeviceLost:
                     raise
                 except DriverError:
-                    self._can_expand = False
+                    self._unexpandable.add(parent)
         return found
 
     async def _read_one(self, path: str) -> Resource | DriverError:

@@ -152,3 +152,20 @@ class DriverHall:
         """Set the driver's lever."""
         with self._lock:
             self._driver.set_setpoint(lever, value=value)
+
+
+def levers_of(driver: CoolingDriver) -> list[SimulatedLever]:
+    """Return the levers an open driver offers; what is in force now is their local setpoint."""
+    return [
+        SimulatedLever(
+            lever=info.name, low=info.low, high=info.high, default=driver.read_setpoint(info.name)
+        )
+        for info in driver.levers()
+    ]
+
+
+def signals_of(driver: CoolingDriver) -> list[str]:
+    """Return the signals an open driver measures now, without its levers' own."""
+    levers = {info.name for info in driver.levers()}
+    readings = driver.read()
+    return [r.signal for r in readings if r.signal not in levers and math.isfinite(r.value)]

@@ -10,6 +10,7 @@ writes with time stamps, which many servers do not take.
 # pyright: reportPrivateImportUsage=false
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,9 @@ from coolcap_agent.plant_simulators.virtual_setpoints import VirtualSetpoints
 NAMESPACE: Final = "urn:coolcap:simulated-plant"
 APPLICATION_URI: Final = "urn:coolcap:simulated-plant:server"
 SCAN_S: Final = 0.02
+
+# The library warns of every security policy this server does without.
+logging.getLogger("asyncua").setLevel(logging.ERROR)
 
 
 class OpcuaServer(Simulator):

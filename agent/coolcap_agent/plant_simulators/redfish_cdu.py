@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Final
@@ -24,12 +24,13 @@ UUID: Final = "0d1c86b1-8c6d-4a29-9d0f-9a3cb1cf21aa"
 ROOT: Final = "/redfish/v1/"
 UNIT: Final = "/redfish/v1/ThermalEquipment/CDUs/1"
 USERNAME, PASSWORD = "coolcap", "simulated"
+PASSWORD_FILE: Final = "cdu-1.password"
 WRITABLE: Final = ("SetPoint", "ControlMode")
 MODES: Final = ("Automatic", "Override", "Manual", "Disabled")
 """Values of ControlMode in DMTF's schema Control v1.5."""
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
     """The service answers with a status and a message."""
 
     def __init__(self, status: int, message_id: str, message: str) -> None:
@@ -47,6 +48,7 @@ class RedfishCdu(Simulator):
         stuck_since: Sensors say they last measured then; None measures now.
         busy: Everything is answered with 503.
         set_mode_count: How often somebody posted SetMode.
+        expand_count: How often a collection was read with its members.
     """
 
     protocol = "redfish"
@@ -67,6 +69,7 @@ class RedfishCdu(Simulator):
         self.busy = False
         self.stuck_since: datetime | None = None
         self.set_mode_count = 0
+        self.expand_count = 0
         self.password = PASSWORD
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -133,7 +136,7 @@ class RedfishCdu(Simulator):
         path, _, query = request.target.decode().partition("?")
         try:
             if self.busy:
-                raise _RefusedError(503, "ServiceTemporarilyUnavailable", "try again in 5 seconds")
+                raise RefusedError(503, "ServiceTemporarilyUnavailable", "try again in 5 seconds")
             self._check_password(headers)
             if request.method == b"GET":
                 return self._get(path.rstrip("/"), query)
@@ -142,8 +145,8 @@ class RedfishCdu(Simulator):
             if request.method == b"POST" and path == f"{UNIT}/Actions/CoolingUnit.SetMode":
                 self.set_mode_count += 1
                 return 204, {}, None
-            raise _RefusedError(405, "OperationNotAllowed", "the method is not allowed here")
-        except _RefusedError as refusal:
+            raise RefusedError(405, "OperationNotAllowed", "the method is not allowed here")
+        except RefusedError as refusal:
             info = {"MessageId": f"Base.1.18.{refusal.message_id}", "Message": str(refusal)}
             error = {"code": info["MessageId"], "message": "see the extended information"}
             return refusal.status, {}, {"error": {**error, "@Message.ExtendedInfo": [info]}}
@@ -151,13 +154,13 @@ class RedfishCdu(Simulator):
     def _check_password(self, headers: dict[str, str]) -> None:
         wanted = base64.b64encode(f"{USERNAME}:{self.password}".encode()).decode()
         if headers.get("authorization") != f"Basic {wanted}":
-            raise _RefusedError(401, "NoValidSession", "there is no valid session")
+            raise RefusedError(401, "NoValidSession", "there is no valid session")
 
     def _get(self, path: str, query: str) -> tuple[int, dict[str, str], object]:
         if path == ROOT.rstrip("/"):
             return 200, {}, self._root()
-        if path == f"{UNIT}/Sensors":
-            return 200, {}, self._sensors(expand=query.startswith("$expand="))
+        if path in (f"{UNIT}/Sensors", f"{UNIT}/Controls"):
+            return 200, {}, self._collection(path, expand=query.startswith("$expand="))
         if path == UNIT:
             return 200, {"allow": "GET"}, self._unit()
         kind, _, name = path.removeprefix(f"{UNIT}/").partition("/")
@@ -167,7 +170,7 @@ class RedfishCdu(Simulator):
             if kind == "Controls" and name == lever.lever:
                 body = self._control(lever)
                 return 200, {"allow": "GET, PATCH", "etag": str(body["@odata.etag"])}, body
-        raise _RefusedError(404, "ResourceMissingAtURI", f"the resource at {path} was not found")
+        raise RefusedError(404, "ResourceMissingAtURI", f"the resource at {path} was not found")
 
     def _root(self) -> dict[str, object]:
         expand = {"NoLinks": self.can_expand, "Links": False, "Levels": True, "MaxLevels": 1}
@@ -188,18 +191,19 @@ class RedfishCdu(Simulator):
             "Actions": {"#CoolingUnit.SetMode": action},
         }
 
-    def _sensors(self, *, expand: bool) -> dict[str, object]:
+    def _collection(self, path: str, *, expand: bool) -> dict[str, object]:
         if expand and not self.can_expand:
-            raise _RefusedError(501, "QueryNotSupported", "query parameters are not supported")
-        members: list[dict[str, object]] = [
-            self._sensor(j) if expand else {"@odata.id": f"{UNIT}/Sensors/{j}"}
-            for j in range(len(self.signals))
-        ]
+            raise RefusedError(501, "QueryNotSupported", "query parameters are not supported")
+        kind = path.rpartition("/")[2].removesuffix("s")
+        members = [self._sensor(j) for j in range(len(self.signals))]
+        if kind == "Control":
+            members = [self._control(lever) for lever in self.levers]
+        self.expand_count += expand
         return {
-            "@odata.type": "#SensorCollection.SensorCollection",
-            "@odata.id": f"{UNIT}/Sensors",
+            "@odata.type": f"#{kind}Collection.{kind}Collection",
+            "@odata.id": path,
             "Members@odata.count": len(members),
-            "Members": members,
+            "Members": members if expand else [{"@odata.id": m["@odata.id"]} for m in members],
         }
 
     def _sensor(self, j: int) -> dict[str, object]:
@@ -238,18 +242,23 @@ class RedfishCdu(Simulator):
     ) -> tuple[int, dict[str, str], object]:
         lever = next((v for v in self.levers if path == f"{UNIT}/Controls/{v.lever}"), None)
         if lever is None:
-            raise _RefusedError(405, "OperationNotAllowed", "the resource cannot be changed")
+            raise RefusedError(405, "OperationNotAllowed", "the resource cannot be changed")
         control = self._control(lever)
         if "if-match" not in headers:
-            raise _RefusedError(428, "PreconditionRequired", "an If-Match header is required")
+            raise RefusedError(428, "PreconditionRequired", "an If-Match header is required")
         if headers["if-match"] != control["@odata.etag"]:
-            raise _RefusedError(412, "PreconditionFailed", "the ETag did not match")
+            raise RefusedError(412, "PreconditionFailed", "the ETag did not match")
         changes = _checked_changes(lever, control, body)
         self._set_points[lever.lever] = float(changes.get("SetPoint", control["SetPoint"]))  # type: ignore[arg-type]
         self._modes[lever.lever] = str(changes.get("ControlMode", control["ControlMode"]))
         self._versions[lever.lever] += 1
         self.hall.write(lever.lever, self._set_points[lever.lever])
         return 204, {"etag": str(self._control(lever)["@odata.etag"])}, None
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """Return the file with the password."""
+        return {PASSWORD_FILE: f"{self.password}\n"}
 
     def point_map(self) -> str:
         """Return the point map that fits this service, as TOML."""
@@ -260,7 +269,7 @@ class RedfishCdu(Simulator):
             f'url = "http://{self.host}:{self.port}"',
             f'uuid = "{UUID}"',
             f'username = "{USERNAME}"',
-            'password_file = "cdu-1.password"\n',
+            f'password_file = "{PASSWORD_FILE}"\n',
         ]
         for lever in self.levers:
             lines += [
@@ -292,21 +301,21 @@ def _checked_changes(
     try:
         changes = json.loads(body, parse_constant=_refuse_constant)
     except ValueError as error:
-        raise _RefusedError(400, "MalformedJSON", f"the body is not JSON: {error}") from error
+        raise RefusedError(400, "MalformedJSON", f"the body is not JSON: {error}") from error
     if not isinstance(changes, dict) or not changes:
-        raise _RefusedError(400, "MalformedJSON", "the body is not a JSON object with properties")
+        raise RefusedError(400, "MalformedJSON", "the body is not a JSON object with properties")
     for name, value in changes.items():
         if name not in control:
-            raise _RefusedError(400, "PropertyUnknown", f"the property {name} is not known")
+            raise RefusedError(400, "PropertyUnknown", f"the property {name} is not known")
         if name not in WRITABLE:
-            raise _RefusedError(400, "PropertyNotWritable", f"the property {name} is read-only")
+            raise RefusedError(400, "PropertyNotWritable", f"the property {name} is read-only")
         if name == "ControlMode" and value not in MODES:
-            raise _RefusedError(400, "PropertyValueNotInList", f"{value} is no control mode")
+            raise RefusedError(400, "PropertyValueNotInList", f"{value} is no control mode")
         if name == "SetPoint":
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise _RefusedError(400, "PropertyValueTypeError", f"{value!r} is no number")
+                raise RefusedError(400, "PropertyValueTypeError", f"{value!r} is no number")
             if not lever.low <= value <= lever.high:
-                raise _RefusedError(
+                raise RefusedError(
                     400,
                     "PropertyValueOutOfRange",
                     f"SetPoint {value} is not in the range {lever.low} to {lever.high}",

@@ -2,7 +2,8 @@
 
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -91,6 +92,19 @@ class Simulator(ABC):
     ) -> None:
         """Stop for good."""
         self.close()
+
+    def write_point_map(self, path: Path) -> None:
+        """Write the point map, and beside it the files it names."""
+        path.write_text(self.point_map(), encoding="utf-8")
+        for name, text in self.secrets.items():
+            file = path.parent / name
+            file.touch(mode=0o600)
+            file.write_text(text, encoding="utf-8")
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """Return files the point map names, by name; none for most protocols."""
+        return {}
 
     @abstractmethod
     def point_map(self) -> str:

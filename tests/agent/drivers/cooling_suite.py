@@ -74,11 +74,6 @@ class Rig(ABC):
         """Let the device take requests and not answer."""
 
 
-def write_point_map(simulator: Simulator, folder: Path, *, extra: str = "") -> None:
-    """Write the simulator's point map as ``points.toml``."""
-    (folder / "points.toml").write_text(simulator.point_map() + extra, encoding="utf-8")
-
-
 def make_driver(maker: CoolingDriverMaker, folder: Path, **options: float | str) -> FieldDriver:
     """Make a driver for ``points.toml`` in ``folder``, with short deadlines."""
     table = Table(

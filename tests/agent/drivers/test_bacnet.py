@@ -16,7 +16,6 @@ from agent.drivers.cooling_suite import (
     Rig,
     by_signal,
     make_driver,
-    write_point_map,
 )
 from coolcap_agent.drivers import bacnet
 from coolcap_agent.drivers.bacnet import make_cooling_driver
@@ -74,7 +73,7 @@ def device() -> Iterator[BacnetDevice]:
 def rig(tmp_path: Path) -> Iterator[BacnetRig]:
     hall = FirstOrderHall()
     with BacnetDevice(hall) as device:
-        write_point_map(device, tmp_path)
+        device.write_point_map(tmp_path / "points.toml")
         driver = make(tmp_path)
         driver.open()
         rig = BacnetRig(driver, device, hall, tmp_path)
@@ -184,7 +183,7 @@ class TestBacnet(FieldDriverSuite):
 def test_old_device_is_read_one_property_at_a_time(device: BacnetDevice, tmp_path: Path) -> None:
     device.reads_several = False
     device.restart()
-    write_point_map(device, tmp_path)
+    device.write_point_map(tmp_path / "points.toml")
     driver = make(tmp_path)
     driver.open()
 
@@ -201,7 +200,7 @@ def test_setpoint_without_a_priority_array_is_read_only(
     """It would acknowledge our write, forget the priority, and could not be released."""
     device.commandable = False
     device.restart()
-    write_point_map(device, tmp_path)
+    device.write_point_map(tmp_path / "points.toml")
     driver = make(tmp_path)
     driver.open()
 
@@ -222,7 +221,7 @@ def test_another_device_at_the_address_is_refused(device: BacnetDevice, tmp_path
 
 def test_absent_device_is_lost_in_time(device: BacnetDevice, tmp_path: Path) -> None:
     """A timeout of the library is no Exception; it must not get past us."""
-    write_point_map(device, tmp_path)
+    device.write_point_map(tmp_path / "points.toml")
     device.stop()
 
     with pytest.raises(DeviceLost, match="no-response"):
@@ -231,7 +230,7 @@ def test_absent_device_is_lost_in_time(device: BacnetDevice, tmp_path: Path) -> 
 
 def test_taken_port_is_refused(device: BacnetDevice, tmp_path: Path) -> None:
     """Two programs on one port would each get some of the packets."""
-    write_point_map(device, tmp_path)
+    device.write_point_map(tmp_path / "points.toml")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]

@@ -15,7 +15,6 @@ from agent.drivers.cooling_suite import (
     Rig,
     by_signal,
     make_driver,
-    write_point_map,
 )
 from coolcap_agent.drivers.base import DeviceLost, DriverError, Holder, ValueRefused
 from coolcap_agent.drivers.modbus import make_cooling_driver
@@ -142,7 +141,7 @@ class TestModbus(FieldDriverSuite):
 
 def test_another_device_is_refused_when_opening(plc: ModbusPlc, tmp_path: Path) -> None:
     plc.identity = 0xC002
-    write_point_map(plc, tmp_path)
+    plc.write_point_map(tmp_path / "points.toml")
     driver = make_driver(make_cooling_driver, tmp_path)
 
     with pytest.raises(DriverError, match="is another device: identity register 0 holds 0xc002"):
@@ -151,7 +150,7 @@ def test_another_device_is_refused_when_opening(plc: ModbusPlc, tmp_path: Path) 
 
 def test_wrong_word_order_is_refused_when_opening(plc: ModbusPlc, tmp_path: Path) -> None:
     plc.words_swapped = True
-    write_point_map(plc, tmp_path)
+    plc.write_point_map(tmp_path / "points.toml")
     driver = make_driver(make_cooling_driver, tmp_path)
 
     with pytest.raises(DriverError, match=r"not the known 123\.456: look at the word order"):

@@ -1,7 +1,7 @@
 """The Redfish driver against a service on a real socket."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,13 @@ from agent.drivers.cooling_suite import (
 from coolcap_agent.drivers.base import DeviceLost, DriverError, NotPermitted, ValueRefused
 from coolcap_agent.drivers.redfish import make_cooling_driver
 from coolcap_agent.plant_simulators.hall import FirstOrderHall
-from coolcap_agent.plant_simulators.redfish_cdu import PASSWORD, UNIT, UUID, RedfishCdu
+from coolcap_agent.plant_simulators.redfish_cdu import (
+    PASSWORD,
+    UNIT,
+    UUID,
+    RedfishCdu,
+    RefusedError,
+)
 from coolcap_envs.contract.config import Table
 
 
@@ -70,6 +76,15 @@ def rig(tmp_path: Path) -> Iterator[RedfishRig]:
         driver.open()
         yield RedfishRig(driver, cdu, hall)
         driver.close()
+
+
+def _only_sensors(real: Callable[..., object]) -> Callable[..., object]:
+    def collection(cdu: RedfishCdu, path: str, *, expand: bool) -> object:
+        if path.endswith("Controls"):
+            raise RefusedError(404, "ResourceMissingAtURI", "there is no such collection")
+        return real(cdu, path, expand=expand)
+
+    return collection
 
 
 class TestRedfish(FieldDriverSuite):
@@ -135,12 +150,26 @@ class TestRedfish(FieldDriverSuite):
         assert rig.hall.written[LEVER] == 13.0
 
     def test_service_that_cannot_expand_is_read_resource_by_resource(self, rig: RedfishRig) -> None:
+        rig.driver.read()
+        expanded = rig.cdu.expand_count
         rig.cdu.can_expand = False
         rig.driver.close()
         rig.driver.open()
 
         readings = rig.driver.read()
 
+        assert expanded == 2
+        assert rig.cdu.expand_count == expanded
+        assert [r.problem for r in readings] == [""] * len(readings)
+
+    def test_collection_that_cannot_be_expanded_does_not_stop_the_others(
+        self, rig: RedfishRig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(RedfishCdu, "_collection", _only_sensors(RedfishCdu._collection))
+
+        readings = rig.driver.read() and rig.driver.read()
+
+        assert rig.cdu.expand_count == 2
         assert [r.problem for r in readings] == [""] * len(readings)
 
 

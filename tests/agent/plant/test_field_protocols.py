@@ -14,7 +14,7 @@ from coolcap_agent.plant_simulators.bacnet_device import BacnetDevice, free_udp_
 from coolcap_agent.plant_simulators.hall import FirstOrderHall
 from coolcap_agent.plant_simulators.modbus_plc import ModbusPlc
 from coolcap_agent.plant_simulators.opcua_server import OpcuaServer
-from coolcap_agent.plant_simulators.redfish_cdu import PASSWORD, RedfishCdu
+from coolcap_agent.plant_simulators.redfish_cdu import RedfishCdu
 from coolcap_agent.plant_simulators.simulator import Simulator
 from coolcap_proto.v1 import common_pb2, plant_agent_pb2, plant_agent_pb2_grpc
 from support.daemons import Agent, DaemonSite, daemon_site, wait_for
@@ -93,8 +93,7 @@ def plant(request: pytest.FixtureRequest, tmp_path: Path, pki: certs.Pki) -> Ite
         if protocol == "bacnet":
             port = free_udp_port("127.0.0.1")
             options = f'interface = "127.0.0.1:{port}"\ndevice_instance = 4000\n'
-        (tmp_path / "cdu-1.password").write_text(PASSWORD)
-        (tmp_path / "points.toml").write_text(device.point_map(), encoding="utf-8")
+        device.write_point_map(tmp_path / "points.toml")
         field = f'\nname = "{protocol}"\n[driver.{protocol}]\npoints = "points.toml"\n{options}'
         text = agent.path.read_text().replace(SIMULATED_DRIVER, field)
         text = text.replace("device_deadline_s = 0.5", "device_deadline_s = 5.0")
