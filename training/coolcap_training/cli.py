@@ -1,0 +1,193 @@
+"""``coolcap-train``: train, evaluate, export and measure policies.
+
+Exit status: 0 success, 1 failure, 2 wrong usage. Errors are one line on standard error; ``--json``
+gives one object on standard output.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="coolcap-train",
+    help="Train, evaluate, export and measure policies for caps and cooling.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Site = Annotated[str, typer.Option("--site", help="A shipped site's name or a .toml file.")]
+Bundle = Annotated[
+    str, typer.Option("--policy", help="Folder of a bundle, 'default', or 'rule' for no policy.")
+]
+Count = Annotated[int, typer.Option("--scenarios", min=2, help="Scenarios, over all weathers.")]
+Mismatch = Annotated[
+    float, typer.Option("--mismatch", min=0.0, max=1.0, help="Of plants: 0 nominal, 1 full ranges.")
+]
+WorkValue = Annotated[
+    float, typer.Option("--work-value", min=0.0, max=5.0, help="% energy per % throughput.")
+]
+
+
+def main() -> None:
+    """Run the command line and end the process."""
+    from coolcap_envs.contract.errors import CoolcapError
+
+    try:
+        app()
+    except (CoolcapError, OSError, ValueError) as error:
+        print(f"coolcap-train: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _tell(data: Mapping[str, object], *, as_json: bool, words: str) -> None:
+    print(json.dumps(data) if as_json else words)
+
+
+@app.command()
+def train(
+    *,
+    config: Annotated[str, typer.Option("--config", "-c", help="Name of settings.")] = "default",
+    file: Annotated[
+        Path | None, typer.Option("--file", help="YAML file of settings; shipped ones without.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same weights.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the run; runs/NAME-SEED without.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a policy; leaves checkpoint, settings and TensorBoard events in a folder."""
+    from coolcap_training import train as training
+    from coolcap_training.config import HYPERPARAMS, read_config
+
+    settings = read_config(config, path=file or HYPERPARAMS)
+    folder = out or Path("runs") / f"{config}-{seed}"
+    done = training.train(settings, seed=seed, folder=folder, progress=not as_json)
+    _tell(
+        {
+            "folder": str(folder),
+            "num_timesteps": done.num_timesteps,
+            "elapsed_s": round(done.elapsed_s, 1),
+            "train_steps_per_s": round(done.steps_per_s),
+        },
+        as_json=as_json,
+        words=f"{folder}: {done.num_timesteps} samples in {done.elapsed_s:.0f} s "
+        f"({done.steps_per_s:.0f}/s); next: coolcap-train export {folder} --out BUNDLE",
+    )
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the bundle.")],
+    name: Annotated[str, typer.Option("--name", help="What decisions are logged under.")] = "",
+    scenarios: Annotated[
+        int, typer.Option("--scenarios", min=0, help="Validation scenarios; 0 skips them.")
+    ] = 6,
+    as_json: Json = False,
+) -> None:
+    """Turn a run into a bundle that the controller loads; refuses if ONNX and torch differ."""
+    from coolcap_training.release import release
+
+    bundle = release(run, out, name=name or run.name, scenario_count=scenarios)
+    manifest = bundle.manifest
+    _tell(
+        {
+            "bundle": str(out),
+            "name": manifest.name,
+            "schema_hash": manifest.schema_hash,
+            "graph_sha256": manifest.graph_sha256,
+            "metrics": manifest.metrics,
+        },
+        as_json=as_json,
+        words=f"{out}: policy {manifest.name}, schema {manifest.schema_hash}",
+    )
+
+
+@app.command()
+def evaluate(
+    *,
+    policy: Bundle = "default",
+    site: Site = "lab-16",
+    scenarios: Count = 24,
+    mismatch: Mismatch = 0.0,
+    work_value: WorkValue = 2.0,
+    against: Annotated[
+        str, typer.Option("--against", help="Baselines, separated by commas.")
+    ] = "rule,C0+B0,C0+B3,C1+B3,C2+B3",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for report.json and report.md.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare a policy with baselines in scenarios that no training saw."""
+    from coolcap_training.evaluate import evaluate as run_evaluation
+    from coolcap_training.evaluate import markdown, write_report
+    from coolcap_training.release import open_policy
+
+    report = run_evaluation(
+        open_policy(policy),
+        site,
+        scenario_count=scenarios,
+        references=[name.strip() for name in against.split(",")],
+        randomise_ratio=mismatch,
+        work_value=work_value,
+    )
+    if out is not None:
+        write_report(report, out)
+    _tell(report.to_json(), as_json=as_json, words=markdown(report))
+
+
+@app.command()
+def bench(
+    *,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Per site.")] = 5.0,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Of training.")] = 300_000,
+    calls: Annotated[int, typer.Option("--calls", min=100, help="Of the policy.")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """Measure environment steps, training samples and the policy's latency on this machine."""
+    from coolcap_training.bench import GROUP_COUNT
+    from coolcap_training.bench import bench as measure
+
+    speed = measure(seconds=seconds, samples=samples, calls=calls)
+    sites = ", ".join(f"{s} {v:,.0f}/s" for s, v in speed.env_steps_per_s_by_site.items())
+    _tell(
+        speed.to_json(),
+        as_json=as_json,
+        words=f"environment steps: {sites}\n"
+        f"training samples: {speed.train_steps_per_s:,.0f}/s\n"
+        f"policy at {GROUP_COUNT} groups, one thread: {speed.policy_p50_ms:.2f} ms median, "
+        f"{speed.policy_p99_ms:.2f} ms at the 99th percentile",
+    )
+
+
+@app.command()
+def caps(
+    *,
+    site: Site = "lab-16",
+    scenarios: Count = 12,
+    as_json: Json = False,
+) -> None:
+    """Find the best static caps of baselines C1 and C2 on days of training."""
+    from coolcap_envs.site import load_site
+    from coolcap_training.baselines import best_static_caps
+
+    found = best_static_caps(load_site(site), scenario_count=scenarios, duration_s=86_400.0)
+    classes = ", ".join(f"{name} {value:g}" for name, value in found.class_cap_ratio.items())
+    _tell(
+        {
+            "site": site,
+            "cap_ratio": found.cap_ratio,
+            "class_cap_ratio": found.class_cap_ratio,
+        },
+        as_json=as_json,
+        words=f"{site}, of the highest cap: C1 {found.cap_ratio:g}; C2 {classes}",
+    )

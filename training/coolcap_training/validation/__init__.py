@@ -1,0 +1,1 @@
+"""Validation of the simulated plant against measurements, other programs and physical bounds."""
