@@ -28,12 +28,13 @@ from coolcap_agent.demo.result import Result, comparison
 from coolcap_agent.demo.rivals import REFERENCE, run_rivals
 from coolcap_agent.sim.hall_file import open_hall
 from coolcap_envs.contract.meters import Totals
+from coolcap_envs.reward import WORK_VALUE_DEFAULT
 from coolcap_envs.safety.site_limits import load_site_limits
 
 SEED = 1
 START_TIME = datetime(2025, 7, 15, 5, tzinfo=UTC)
 """Midnight of a summer's day where the shipped sites' first weather was measured (UTC-5)."""
-WORK_VALUE = 1.5
+
 KEEP_RUNNING_S = 365 * 86400.0
 START_TIMEOUT_S = 120.0
 """The first run on a machine compiles the plant model, which takes about 20 s on two cores."""
@@ -98,7 +99,7 @@ def run_demo(
         duration_s=KEEP_RUNNING_S if keep_running else duration_h * 3600.0,
         speed=speed or None,
         policy=shipped_policy(),
-        work_value=WORK_VALUE,
+        work_value=WORK_VALUE_DEFAULT,
     )
     layout, limits = load_site_limits(scenario.site)
     shutil.rmtree(folder / RUN_FOLDER, ignore_errors=True)  # an old hall must not be mistaken

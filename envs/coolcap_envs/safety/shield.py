@@ -67,6 +67,7 @@ GPU_TEMP_HOLD_K: Final = 2.0
 EMERGENCY_K: Final = 2.0
 """Inlet this far above its limit means cooling is lost: caps are cut."""
 
+_UNCHANGED = 1e-9
 _SUPPLY = PLANT_LEVER_COLUMN["supply_air_temp_setpoint_c"]
 _CW = PLANT_LEVER_COLUMN["cw_supply_temp_setpoint_c"]
 _CDU = PLANT_LEVER_COLUMN["cdu_supply_temp_setpoint_c"]
@@ -101,7 +102,8 @@ class _Projection:
         self.reasons = np.zeros(value.shape, dtype=np.int64)
 
     def set(self, value: FloatArray, reason: Reason, where: BoolArray) -> None:
-        changed = where & ~np.isclose(value, self.value, rtol=0.0, atol=1e-9, equal_nan=True)
+        # Written so that a value that was NaN counts as changed.
+        changed = where & ~(np.abs(value - self.value) <= _UNCHANGED)
         self.value = np.where(changed, value, self.value)
         self.reasons |= np.where(changed, int(reason), 0)
 
