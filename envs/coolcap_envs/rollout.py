@@ -12,12 +12,12 @@ from coolcap_envs.baselines import Controller
 from coolcap_envs.contract.meters import Totals
 from coolcap_envs.contract.telemetry import FloatArray
 from coolcap_envs.episode import STEP_S, Days, Episodes, EpisodeSettings
+from coolcap_envs.physics.constants import WATER_DENSITY_KG_PER_L
 from coolcap_envs.reward import WORK_VALUE_DEFAULT
 from coolcap_envs.site import Site
 
 NEAR_LIMIT_K = 1.0
 """Time closer than this to a temperature limit is reported beside the margins."""
-WATER_KG_PER_L = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ def _outcome(
             it_energy_kwh=float(sums.it_energy_kwh[b]),
             cooling_energy_kwh=float(sums.cooling_energy_kwh[b]),
             facility_energy_kwh=float(sums.facility_energy_kwh[b]),
-            makeup_water_l=float(sums.makeup_water_kg[b]) / WATER_KG_PER_L,
+            makeup_water_l=float(sums.makeup_water_kg[b]) / WATER_DENSITY_KG_PER_L,
             carbon_kg=float(sums.carbon_kg[b]),
             cost_usd=float(sums.cost_usd[b]),
             work_gpu_h=float(sums.work_gpu_h[b]),
