@@ -126,6 +126,8 @@ class _Server:
         return Kept(len(self._kept) - 1)
 
     def answer(self, function: str, arguments: tuple[object, ...]) -> tuple[bool, object]:
+        if function == "nvmlInit":
+            self._handles.clear()  # they may be of another hall
         try:
             resolved = [self._resolve(argument) for argument in arguments]
             return True, self._sendable(getattr(self._pynvml, function)(*resolved))

@@ -19,9 +19,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="needs a C compiler: $CC, gcc or cc"))
 
 
+@pytest.fixture(scope="module")
+def hall_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run") / "hall"
+
+
 @pytest.fixture
-def small(tmp_path: Path) -> SmallHall:
-    return SmallHall.create(tmp_path / "hall")
+def small(hall_path: Path) -> SmallHall:
+    """A new hall under the same path, as after a restart of the host."""
+    hall_path.unlink(missing_ok=True)
+    return SmallHall.create(hall_path)
 
 
 @pytest.fixture
@@ -38,9 +45,18 @@ def start_client() -> Iterator[Callable[[Path], NvmlClient]]:
         client.close()
 
 
+@pytest.fixture(scope="module")
+def process(hall_path: Path) -> Iterator[NvmlClient]:
+    """One process for all tests of a module: starting one takes longer than most tests."""
+    client = NvmlClient(hall_path, NODE)
+    yield client
+    client.close()
+
+
 @pytest.fixture
-def nvml(small: SmallHall, start_client: Callable[[Path], NvmlClient]) -> NvmlClient:
+def nvml(small: SmallHall, process: NvmlClient) -> Iterator[NvmlClient]:
     """A process in which NVML is initialised on two GPUs of ``small``."""
-    client = start_client(small.path)
-    client.call("nvmlInit")
-    return client
+    process.call("nvmlInit")
+    yield process
+    while process.code("nvmlShutdown") == 0:  # as often as the test initialised it
+        pass

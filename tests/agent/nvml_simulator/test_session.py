@@ -16,7 +16,7 @@ from support.nvml_client import Gpu, NvmlClient
 from support.small_hall import SmallHall
 
 StartClient = Callable[..., NvmlClient]
-UNINITIALIZED, DRIVER_NOT_LOADED, VERSION_MISMATCH = 1, 9, 18
+UNINITIALIZED, INVALID_ARGUMENT, DRIVER_NOT_LOADED, VERSION_MISMATCH = 1, 2, 9, 18
 
 
 def run(hall: Path, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -67,11 +67,22 @@ def test_session_lasts_until_the_last_of_its_users_is_done(nvml: NvmlClient) -> 
 
 
 def test_handles_outlive_a_session_on_the_same_hall(nvml: NvmlClient) -> None:
-    before = nvml.call("nvmlDeviceGetUUID", Gpu(0))
+    handle = nvml.call("nvmlDeviceGetHandleByIndex", 0)
+    before = nvml.call("nvmlDeviceGetUUID", handle)
     nvml.call("nvmlShutdown")
     nvml.call("nvmlInit")
 
-    assert nvml.call("nvmlDeviceGetUUID", Gpu(0)) == before
+    assert nvml.call("nvmlDeviceGetUUID", handle) == before
+
+
+def test_handle_of_a_former_hall_is_an_invalid_argument(small: SmallHall, nvml: NvmlClient) -> None:
+    handle = nvml.call("nvmlDeviceGetHandleByIndex", 0)
+    small.hall.end()
+    SmallHall.create(small.path)
+    nvml.call("nvmlShutdown")
+    nvml.call("nvmlInit")
+
+    assert nvml.code("nvmlDeviceGetUUID", handle) == INVALID_ARGUMENT
 
 
 def test_new_session_sees_the_hall_that_took_the_place_of_the_old(
