@@ -163,9 +163,13 @@ class Controller:
             problems=self._problems.now,
         )
 
-    async def close(self) -> None:
-        """Let the tick in progress end, and close all files."""
+    async def end_ticks(self) -> None:
+        """Let the tick in progress end; none comes after it."""
         await asyncio.to_thread(self._thread.shutdown)
+
+    async def close(self) -> None:
+        """End the ticks and close all files."""
+        await self.end_ticks()
         self._runner.close()
         self.decisions.close()
         self.audit.close()

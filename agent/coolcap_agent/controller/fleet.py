@@ -64,6 +64,8 @@ class Fleet:
 
     async def stop(self) -> None:
         """Give all leases back and disconnect."""
+        self._wanted = False
+        await asyncio.gather(*(session.settle() for session in self.sessions.values()))
         await self.release_all()
         await cancel(self._tasks)
 

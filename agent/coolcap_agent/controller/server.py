@@ -126,6 +126,8 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
     finally:
         notify("STOPPING=1")
         await server.stop(grace_s=GRACE_S)
+        # No tick may come after the leases are given back: it would acquire and write again.
+        await controller.end_ticks()
         await fleet.stop()
         await controller.close()
 

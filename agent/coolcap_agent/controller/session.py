@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
-import grpc
 import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from coolcap_agent.controller.call_errors import in_words, needs_a_person
 from coolcap_agent.controller.config import AgentConfig
 from coolcap_agent.controller.lease_client import HeldLease, LeaseClient
 from coolcap_agent.controller.mailbox import Mailbox
@@ -36,9 +36,6 @@ STALE_AFTER_S: Final = 5.0
 """Silence of an agent, host time, after which its readings are no longer shown."""
 BACK_OFF_FIRST_S: Final = 0.2
 BACK_OFF_MAX_S: Final = 5.0
-
-_FOR_PEOPLE: Final = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
-_TLS_MARKS: Final = ("SSL", "ssl", "certificate", "erification check", "handshake")
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -242,7 +239,12 @@ class AgentSession(ABC, Generic[Request, Response]):
         try:
             return (await self._release(request)).results
         except grpc.aio.AioRpcError as error:
-            raise NotReleasedError(f"{_say(error)}; {by_itself}") from error
+            raise NotReleasedError(f"{in_words(error)}; {by_itself}") from error
+
+    async def settle(self) -> None:
+        """Wait until no lease is on its way to or from here."""
+        if self._lease_task is not None:
+            await asyncio.wait([self._lease_task])
 
     async def _release_quietly(self) -> None:
         try:
@@ -263,7 +265,7 @@ class AgentSession(ABC, Generic[Request, Response]):
             # Somebody else's lease ends within its time to live, which is about ours.
             pause_s = self._identity.lease_ttl_s * random.uniform(0.3, 0.6)
             self._ask_again_mono_s = self._mono_s() + pause_s
-            self._faults.begin(f"{self.name} lease", f"{self.name}: no lease: {_say(error)}")
+            self._faults.begin(f"{self.name} lease", f"{self.name}: no lease: {in_words(error)}")
             return
         self.lease.granted(
             lease_id=lease.lease_id,
@@ -285,11 +287,13 @@ class AgentSession(ABC, Generic[Request, Response]):
                 await self._serve()
                 self._fault("the agent ended the session")
             except grpc.aio.AioRpcError as error:
-                self.refused = error.code() in _FOR_PEOPLE or _is_tls(error)
-                self._fault(_say(error))
+                self.refused = needs_a_person(error)
+                self._fault(in_words(error))
             except IdentityError as error:
                 self.refused = True
                 self._fault(str(error))
+            except Exception as error:  # noqa: BLE001 - one odd message must not end this for good
+                self._fault(f"what it sent could not be understood: {error!r}")
             if self._arrival_mono_s > before_mono_s:
                 pause_s = BACK_OFF_FIRST_S
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
@@ -371,24 +375,6 @@ class AgentSession(ABC, Generic[Request, Response]):
 
 def _refused(name: str, why: str) -> Answer:
     return Answer(read_back={}, refusals=(f"{name}: {why}",))
-
-
-def _is_tls(error: grpc.aio.AioRpcError) -> bool:
-    details = error.details() or ""
-    return error.code() is grpc.StatusCode.UNAVAILABLE and any(m in details for m in _TLS_MARKS)
-
-
-def _say(error: grpc.aio.AioRpcError) -> str:
-    """Say what a failed call means and what to do."""
-    details = (error.details() or "").strip()
-    if _is_tls(error):
-        return (
-            f"TLS failed ({details}); the agent's certificate must be for its name in [[agents]] "
-            "and both sides must trust one authority"
-        )
-    if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return f"not reachable ({details}); is the agent running there?"
-    return f"{error.code().name}: {details}"
 
 
 async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
