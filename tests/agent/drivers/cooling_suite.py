@@ -24,6 +24,7 @@ from coolcap_agent.drivers.base import (
     SignalReading,
     ValueRefused,
 )
+from coolcap_agent.drivers.probe import probe_levers
 from coolcap_agent.plant_simulators.hall import LEVERS, SIGNALS, FirstOrderHall
 from coolcap_agent.plant_simulators.simulator import Simulator
 from coolcap_envs.contract.config import Table
@@ -299,6 +300,29 @@ class FieldDriverSuite(CoolingDriverSuite):
         assert adopted.holder is Holder.OURS
         assert rig.driver.read_lever(LEVER).holder is Holder.LOCAL
         assert rig.hall.written[LEVER] == pytest.approx(10.0)
+
+    def test_probe_proves_every_lever_and_moves_nothing(self, rig: Rig) -> None:
+        before = dict(rig.hall.written)
+
+        probes = probe_levers(rig.driver, write=True)
+
+        assert {(probe.tried, probe.problem) for probe in probes} == {(True, "")}
+        assert rig.hall.written == pytest.approx(before, rel=1e-6)
+
+    def test_probe_that_only_looks_writes_nothing(self, rig: Rig) -> None:
+        probes = probe_levers(rig.driver, write=False)
+
+        assert [probe.value for probe in probes] == pytest.approx([v.default for v in LEVERS])
+        assert {(probe.tried, probe.problem) for probe in probes} == {(False, "")}
+
+    def test_probe_leaves_a_lever_alone_that_somebody_holds(self, rig: Rig) -> None:
+        rig.override(LEVER, 8.0)
+
+        probes = {probe.lever: probe for probe in probe_levers(rig.driver, write=True)}
+
+        assert not probes[LEVER].tried
+        assert probes[LEVER].holder is Holder.OTHER
+        assert probes[LEVER].problem != ""
 
     def test_closing_twice_and_opening_again_works(self, rig: Rig) -> None:
         rig.driver.close()

@@ -21,6 +21,7 @@ from coolcap_agent.drivers import bacnet
 from coolcap_agent.drivers.bacnet import make_cooling_driver
 from coolcap_agent.drivers.bacnet_client import is_device_address
 from coolcap_agent.drivers.base import DeviceLost, DriverError, Holder, NotPermitted, Overridden
+from coolcap_agent.drivers.probe import probe_levers
 from coolcap_agent.plant_simulators.bacnet_device import PRIORITY, BacnetDevice, free_udp_port
 from coolcap_agent.plant_simulators.hall import FirstOrderHall
 from coolcap_envs.contract.config import Table
@@ -208,6 +209,7 @@ def test_setpoint_without_a_priority_array_is_read_only(
         driver.set_setpoint(LEVER, value=13.0)
 
     assert {"no priority array" in info.read_only_reason for info in driver.levers()} == {True}
+    assert {"no priority array" in p.problem for p in probe_levers(driver, write=True)} == {True}
     driver.close()
 
 
