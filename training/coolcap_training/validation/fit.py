@@ -21,7 +21,8 @@ def fit(
 ) -> FloatArray:
     """Return the parameters within ``low`` to ``high`` that minimise the sum of squares.
 
-    Levenberg-Marquardt with forward differences; steps are cut off at the bounds.
+    Levenberg-Marquardt with finite differences; a parameter rests at its bound
+    while the sum of squares falls beyond it.
 
     Args:
         residuals: Maps parameters to residuals.
@@ -39,9 +40,13 @@ def fit(
             moved = x.copy()
             moved[k] += h if x[k] + h <= high[k] else -h
             slopes[:, k] = (residuals(moved) - r) / (moved[k] - x[k])
-        normal = slopes.T @ slopes
+        downhill = -slopes.T @ r
+        held = ((x <= low) & (downhill < 0.0)) | ((x >= high) & (downhill > 0.0))
+        free = np.flatnonzero(~held)
+        normal = (slopes.T @ slopes)[np.ix_(free, free)]
         scale = np.diag(np.diag(normal) + 1e-9)
-        step = np.linalg.solve(normal + damping * scale, -slopes.T @ r)
+        step = np.zeros_like(x)
+        step[free] = np.linalg.solve(normal + damping * scale, downhill[free])
         tried = np.clip(x + step, low, high)
         r_tried = residuals(tried)
         if r_tried @ r_tried < r @ r:
