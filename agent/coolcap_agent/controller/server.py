@@ -1,6 +1,7 @@
 """Entry point of ``coolcap control``: builds, serves operators, ticks, hands back at the end."""
 
 import asyncio
+import gc
 import logging
 import secrets
 import signal
@@ -120,6 +121,8 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
             log.warning("not all agents are there yet; beginning without them")
         await server.set_serving(True)
         notify("READY=1")
+        # What the start has made lives for ever: collections need not look at it again.
+        gc.freeze()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_pace(config, controller, clock))
             tasks.create_task(_keep_watchdog_quiet())
