@@ -3,10 +3,11 @@
 from coolcap_agent.dashboards import look
 from coolcap_agent.dashboards.board import Board
 from coolcap_agent.dashboards.influxql import Column, newest, over_time, tag_values
-from coolcap_agent.dashboards.variables import some_of
+from coolcap_agent.dashboards.variables import several_of, some_of
 from coolcap_agent.telemetry_log.schema import FACILITY, GROUP, RACK
 
-CHOSEN = '"rack" =~ /^$rack$/ AND "group" =~ /^$group$/'
+RACK_CHOSEN = '"rack" =~ /^$rack$/'
+GROUP_CHOSEN = '"group" =~ /^$group$/'
 
 
 def gpus() -> Board:
@@ -19,7 +20,8 @@ def gpus() -> Board:
         refresh="30s",
         variables=[
             some_of("rack", "Rack", tag_values(GROUP, "rack", "site")),
-            some_of("group", "Group", tag_values(GROUP, "group", "site", "rack")),
+            # Not all at once: a graph of a thousand lines takes a minute and tells nothing.
+            several_of("group", "Groups", tag_values(GROUP, "group", "site", "rack")),
         ],
     )
     _spread(board)
@@ -108,12 +110,13 @@ def _spread(board: Board) -> None:
 
 def _racks(board: Board) -> None:
     board.row(200, "Racks: $rack")
-    where = '"rack" =~ /^$rack$/'
     board.graph(
         201,
         "Power by rack",
         "IT power of each rack.",
-        over_time(RACK, [Column(name="Power", field="it_power_w")], by=("rack",), where=where),
+        over_time(
+            RACK, [Column(name="Power", field="it_power_w")], by=("rack",), where=RACK_CHOSEN
+        ),
         style="stack",
         zero=True,
     )
@@ -125,19 +128,20 @@ def _racks(board: Board) -> None:
             RACK,
             [Column(name="GPU", field="gpu_temp_c", function="max")],
             by=("rack",),
-            where=where,
+            where=RACK_CHOSEN,
         ),
         decimals=1,
     )
 
 
 def _groups(board: Board) -> None:
-    board.row(300, "Groups: $group")
+    board.row(300, "Groups")
     board.table(
         301,
-        "Groups now",
-        "Each control group chosen above. A cap is what was commanded, a limit what the device "
-        "enforces; where they differ, something else sets it too.",
+        "Groups of racks $rack",
+        "The newest readings of each control group of the racks chosen. A cap is what was "
+        "commanded, a limit what the device enforces; where they differ, something else sets it "
+        "too.",
         newest(
             GROUP,
             {
@@ -154,22 +158,27 @@ def _groups(board: Board) -> None:
                 "Age": "telemetry_age_s",
             },
             by=("group", "node", "rack"),
-            where=CHOSEN,
+            where=RACK_CHOSEN,
         ),
         width=24,
         height=12,
         steps={"Age": look.AGE},
     )
     graphs = (
-        (302, "Power", "gpu_power_w", "Mean power per GPU of each group."),
-        (303, "Power limit", "power_limit_w", "Limit the devices enforce, per GPU."),
-        (304, "GPU temperature", "gpu_temp_c", "Hottest GPU of each group."),
+        (302, "Power", "gpu_power_w", "Mean power per GPU of each group chosen."),
+        (
+            303,
+            "Power limit",
+            "power_limit_w",
+            "Limit the devices enforce, per GPU of each group chosen.",
+        ),
+        (304, "GPU temperature", "gpu_temp_c", "Hottest GPU of each group chosen."),
         (305, "Work", "work_rate_ratio", "Useful work relative to an uncapped GPU."),
     )
     for id_, title, field, what in graphs:
         board.graph(
             id_,
-            f"{title} of each group",
+            f"{title} of $group",
             what,
-            over_time(GROUP, [Column(name=title, field=field)], by=("group",), where=CHOSEN),
+            over_time(GROUP, [Column(name=title, field=field)], by=("group",), where=GROUP_CHOSEN),
         )

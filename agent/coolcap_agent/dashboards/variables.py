@@ -33,6 +33,11 @@ def one_of(name: str, label: str, query: str) -> builders.QueryVariable:
     return _query_variable(name, label, query)
 
 
+def several_of(name: str, label: str, query: str) -> builders.QueryVariable:
+    """Return a variable with one or several of the values ``query`` gives."""
+    return _query_variable(name, label, query).multi(True)
+
+
 def some_of(name: str, label: str, query: str) -> builders.QueryVariable:
     """Return a variable with some or all of the values ``query`` gives."""
     return _query_variable(name, label, query).multi(True).include_all(True).all_value(".*")

@@ -1,6 +1,7 @@
 """The recorder: what the loop knows and decides, as lines of the log.
 
-    loop state ──► plant, facility (each second); rack, group, budget, agent, loop, meter (10 s)
+    loop state ──► plant, facility (each second); rack, group, budget, agent, loop (10 s);
+                   meter, facility_1m, plant_1m (minute)
     decision   ──► decision, cap, setpoint
     event      ──► event
 
@@ -24,7 +25,7 @@ from coolcap_agent.sink.line_protocol import Series, line, series_key, time_ns
 from coolcap_agent.telemetry_log.decision_fields import cap_steps, decision_fields, lever_steps
 from coolcap_agent.telemetry_log.fleet_sums import Racks
 from coolcap_agent.telemetry_log.meters import ModeMeters, as_fields
-from coolcap_agent.telemetry_log.minute import Minute
+from coolcap_agent.telemetry_log.minute import MINUTE_S, Minute
 from coolcap_agent.telemetry_log.schema import (
     AGENT,
     BUDGET,
@@ -94,6 +95,7 @@ class Recorder:
         self._racks = Racks(layout)
         self._site_due = _Due(site_period_s)
         self._fleet_due = _Due(fleet_period_s)
+        self._meter_due = _Due(MINUTE_S)
         self._plant_minute = _minutes(PLANT, PLANT_1M, self._site)
         self._facility_minute = _minutes(FACILITY, FACILITY_1M, self._site)
         self._plant = Series([series_key(PLANT.name, self._site)], PLANT.field_names)
@@ -127,6 +129,9 @@ class Recorder:
         ]
         if self._fleet_due.take(time_s):
             parts += self._fleet(state, agents, at_ns)
+        if self._meter_due.take(time_s):
+            for mode, totals in self._meters.by_mode.items():
+                parts.append(self._tagged(METER, {"mode": mode.value}, as_fields(totals), at_ns))
         self._write(b"".join(parts))
 
     def decision(self, record: DecisionRecord) -> None:
@@ -185,8 +190,6 @@ class Recorder:
         ]
         for budget, values in budget_fields(state, self._layout).items():
             parts.append(self._tagged(BUDGET, {"budget": budget}, values, at_ns))
-        for mode, totals in self._meters.by_mode.items():
-            parts.append(self._tagged(METER, {"mode": mode.value}, as_fields(totals), at_ns))
         for agent in agents:
             values = {
                 "connected": float(agent.connected),

@@ -191,7 +191,8 @@ METER: Final = Measurement(
     name="meter",
     tags=("site", "mode"),
     fields=TOTALS_FIELDS,
-    meaning="meters since the controller's start, apart for each mode of the controller",
+    meaning="meters since the controller's start, apart for each mode of the controller; by the "
+    "minute",
 )
 RACK: Final = Measurement(
     name="rack",

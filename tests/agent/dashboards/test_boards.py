@@ -121,6 +121,24 @@ def test_no_panel_calls_a_quotient_of_powers_pue(uid: str) -> None:
                 assert "non_negative_difference(last(" in target["query"], panel["title"]
 
 
+@pytest.mark.parametrize("uid", BOARDS)
+def test_no_graph_reads_every_group(uid: str) -> None:
+    """A thousand groups over hours take InfluxDB a minute; means of the site are logged as such."""
+    for panel in data_panels(BOARDS[uid]):
+        for target in panel["targets"]:
+            if re.search(r'FROM "(group|cap)".*GROUP BY time\(', target["query"]):
+                assert '"group" =~ /^$group$/' in target["query"], panel["title"]
+    for variable in BOARDS[uid]["templating"]["list"]:
+        assert variable["name"] != "group" or not variable["includeAll"]
+
+
+@pytest.mark.parametrize("uid", ["coolcap-energy", "coolcap-cooling", "coolcap-savings"])
+def test_dashboards_of_long_ranges_read_means_by_the_minute(uid: str) -> None:
+    by_second = r'FROM "(facility|plant|group|rack)"'
+    for panel in data_panels(BOARDS[uid]):
+        assert not any(re.search(by_second, target["query"]) for target in panel["targets"])
+
+
 def test_savings_say_first_what_a_log_cannot_show() -> None:
     first = BOARDS["coolcap-savings"]["panels"][0]
 
