@@ -18,7 +18,7 @@ class CommandedPlant(Plant, Protocol):
         """
         ...
 
-    def keep_leases(self, *, wanted: bool) -> None:
+    def keep_leases(self, *, caps: bool, setpoints: bool) -> None:
         """Acquire and renew every lease, or release them all; returns at once.
 
         Called with each fast tick. A loop that hangs does not call it, and the leases end.

@@ -61,7 +61,7 @@ class LoopConfig:
         policy_deadline_s: Longest wait for the policy, host time.
         answer_deadline_s: Longest wait for agents to carry out a command, host time.
         lease_ttl_s: Time after which agents restore if the controller falls silent, host time.
-        trip_over_k: Inlet this far above its limit, for ``trip_after_s``, hands everything back.
+        trip_over_k: Inlet this far above its limit, for ``trip_after_s``, gives cooling back.
         trip_after_s: See ``trip_over_k``; site time.
     """
 

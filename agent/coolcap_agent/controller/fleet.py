@@ -46,7 +46,7 @@ class Fleet:
         self.faults = faults
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._wanted = False
+        self._caps_wanted = False
         self.sessions: dict[str, Session] = {}
         for agent in agents:
             make = NodeSession if agent.kind is AgentKind.NODE else PlantSession
@@ -64,16 +64,19 @@ class Fleet:
 
     async def stop(self) -> None:
         """Give all leases back and disconnect."""
-        self._wanted = False
+        self._caps_wanted = False
         await asyncio.gather(*(session.settle() for session in self.sessions.values()))
         await self.release_all()
         await cancel(self._tasks)
 
-    def keep_leases(self, *, wanted: bool) -> None:
-        """Acquire and renew all leases, or release them; forget agents that fell silent."""
-        self._wanted = wanted
+    def keep_leases(self, *, caps: bool, setpoints: bool) -> None:
+        """Acquire and renew the leases of nodes and plant, or release them.
+
+        Agents that fell silent are forgotten.
+        """
+        self._caps_wanted = caps
         for session in self.sessions.values():
-            session.keep_lease(wanted=wanted)
+            session.keep_lease(wanted=caps if isinstance(session, NodeSession) else setpoints)
             if session.connection is not Connection.LIVE:
                 session.forget()
         self._note_who_obeys()
@@ -81,7 +84,7 @@ class Fleet:
     async def release_all(self) -> list[Released]:
         """Release all leases at once and return what was restored."""
         held = [s for s in self.sessions.values() if s.lease.live is not None]
-        self._wanted = False
+        self._caps_wanted = False
 
         async def release(session: Session) -> Released:
             try:
@@ -156,7 +159,7 @@ class Fleet:
         end_s = loop.time() + patience_s
         while (rest_s := end_s - loop.time()) > 0.0:
             self._changed.clear()
-            self.keep_leases(wanted=leases)
+            self.keep_leases(caps=leases, setpoints=leases)
             if all(
                 s.connected and (s.lease.live is not None or not leases)
                 for s in self.sessions.values()
@@ -176,5 +179,5 @@ class Fleet:
         """A node obeys if it is connected and, where leases are wanted, its lease is held."""
         for name, session in self.sessions.items():
             if isinstance(session, NodeSession):
-                held = session.lease.live is not None or not self._wanted
+                held = session.lease.live is not None or not self._caps_wanted
                 self.state.set_obeys(name, session.connected and held)

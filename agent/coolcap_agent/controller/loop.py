@@ -153,7 +153,7 @@ class ControlLoop:
 
     def _look(self) -> LoopState:
         """Keep the leases, read, and return what is known then."""
-        self._plant.keep_leases(wanted=self._modes.mode.holds_leases)
+        self._keep_leases()
         telemetry = self._plant.read()
         limits = self._budgets.limits_at(float(telemetry.time_s))
         self._show(
@@ -163,6 +163,10 @@ class ControlLoop:
             verdict=judge(telemetry, self._layout, limits),
         )
         return self._state
+
+    def _keep_leases(self) -> None:
+        mode = self._modes.mode
+        self._plant.keep_leases(caps=mode.holds_caps, setpoints=mode.holds_setpoints)
 
     def _show(self, **changed: object) -> None:
         shown = {**changed, "mode": self._modes.state, "commanded": self._in_force.commanded}
@@ -333,7 +337,7 @@ class ControlLoop:
             self._actor = None
             self._in_force.forget()
         if keep_leases:
-            self._plant.keep_leases(wanted=mode.holds_leases)
+            self._keep_leases()
         self._show()
         return self._modes.state
 

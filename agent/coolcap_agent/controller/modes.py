@@ -6,7 +6,7 @@
                              │
              fallback ◄──────┤                   entered and left by the controller
            overridden ◄──────┤                   while a person or the plant's control overrides
-              tripped ◄──────┘                   latched: left by a person with a reset only
+              tripped ◄──────┘                   latched: left by a person only
 """
 
 from collections.abc import Mapping
@@ -40,9 +40,18 @@ class Mode(StrEnum):
         return self in (Mode.AUTO, Mode.HOLD, Mode.FALLBACK)
 
     @property
-    def holds_leases(self) -> bool:
-        """Return whether the agents' leases are held."""
+    def holds_setpoints(self) -> bool:
+        """Return whether the plant agent's lease is held."""
         return self.writes or self is Mode.OVERRIDDEN
+
+    @property
+    def holds_caps(self) -> bool:
+        """Return whether the node agents' leases are held.
+
+        Also after a trip: cooling goes back to the plant's own control, but caps that were lowered
+        against the heat stay until a person resets it.
+        """
+        return self.holds_setpoints or self is Mode.TRIPPED
 
 
 class Event(StrEnum):
@@ -112,10 +121,10 @@ TRANSITIONS: Final[Mapping[Mode, Mapping[Event, Mode]]] = {
         Event.OVERRIDE_END: Mode.AUTO,
         Event.TRIP: Mode.TRIPPED,
     },
-    # A release hands back what is handed back already and does not unlatch.
+    # Both are a person's; caps that were lowered against the heat stay until then.
     Mode.TRIPPED: {
         Event.RESET_TRIP: Mode.OFF,
-        Event.RELEASE: Mode.TRIPPED,
+        Event.RELEASE: Mode.OFF,
         Event.TRIP: Mode.TRIPPED,
     },
 }

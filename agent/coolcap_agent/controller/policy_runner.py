@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from coolcap_envs.contract.action import Action
-from coolcap_envs.contract.errors import BundleError, CoolcapError
+from coolcap_envs.contract.errors import CoolcapError
 from coolcap_envs.contract.observation import Observation
 from coolcap_envs.contract.policy import Policy, PolicyBundle, RulePolicy
 
@@ -21,31 +21,26 @@ class PolicyFailedError(CoolcapError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPolicy:
-    """A policy, or why there is none.
+    """A policy and where it comes from.
 
     Attributes:
-        policy: None if the bundle was refused.
+        policy: The policy.
         name: What decisions are logged under.
         graph_sha256: SHA-256 of the bundle's graph; empty for the rule.
         schema_hash: Schema of the bundle; empty for the rule.
-        problem: Why the bundle was refused; empty if it was not.
     """
 
-    policy: Policy | None
+    policy: Policy
     name: str
     graph_sha256: str = ""
     schema_hash: str = ""
-    problem: str = ""
 
 
 def load_policy(folder: Path | None) -> LoadedPolicy:
-    """Load a bundle, or the rule for None. A refused bundle is told, not raised."""
+    """Load a bundle, or the rule for None. Raises BundleError."""
     if folder is None:
         return LoadedPolicy(policy=RulePolicy(), name=RulePolicy.name)
-    try:
-        bundle = PolicyBundle.load(folder)
-    except BundleError as error:
-        return LoadedPolicy(policy=None, name=folder.name, problem=str(error))
+    bundle = PolicyBundle.load(folder)
     return LoadedPolicy(
         policy=bundle,
         name=bundle.name,
@@ -68,10 +63,9 @@ class PolicyRunner:
         self._questions: queue.SimpleQueue[tuple[Observation, Future[Action]] | None]
         self._questions = queue.SimpleQueue()
         self._pending: Future[Action] | None = None
-        if loaded.policy is not None:
-            threading.Thread(
-                target=self._run, args=(loaded.policy,), name="policy", daemon=True
-            ).start()
+        threading.Thread(
+            target=self._run, args=(loaded.policy,), name="policy", daemon=True
+        ).start()
 
     def ask(self, observation: Observation) -> Action:
         """Return the action for ``observation``, finite and of the right shape.
@@ -80,8 +74,6 @@ class PolicyRunner:
             PolicyFailedError: If there is none, in time or at all; the message says why.
         """
         name = self.loaded.name
-        if self.loaded.policy is None:
-            raise PolicyFailedError(f"policy refused: {self.loaded.problem}")
         if self._pending is not None and not self._pending.done():
             raise PolicyFailedError(f"policy {name} still works on an earlier observation")
         self._pending = Future()

@@ -73,9 +73,11 @@ class RemotePlant:
         """Command setpoints between decisions."""
         return self._send(setpoints, {})
 
-    def keep_leases(self, *, wanted: bool) -> None:
-        """Acquire and renew every lease, or release them all; returns at once."""
-        self._events.call_soon_threadsafe(lambda: self._fleet.keep_leases(wanted=wanted))
+    def keep_leases(self, *, caps: bool, setpoints: bool) -> None:
+        """Acquire and renew the leases of nodes and plant, or release them; returns at once."""
+        self._events.call_soon_threadsafe(
+            lambda: self._fleet.keep_leases(caps=caps, setpoints=setpoints)
+        )
 
     def narrow(self, limits: Limits) -> Limits:
         """Return ``limits`` with what agents carry out now."""

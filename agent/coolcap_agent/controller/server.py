@@ -82,11 +82,10 @@ async def _run(config: ControlConfig, tls: Tls) -> None:
 
 
 async def _serve(config: ControlConfig, tls: Tls) -> None:
+    # A refused bundle ends the start: nobody is to think that it decides.
+    loaded = await asyncio.to_thread(load_policy, config.policy)
     # A simulated clock is a file that may not be there yet.
     clock = await open_patiently(lambda: asyncio.to_thread(config.clock))
-    loaded = await asyncio.to_thread(load_policy, config.policy)
-    if loaded.problem:
-        log.error("policy refused, the feedback rule decides: %s", loaded.problem)
     fleet = Fleet(
         config.agents,
         identity=Identity(
@@ -116,7 +115,7 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
         port = await server.start(address)
         log.info("%s serves on %s", config.name, Address(host=address.host, port=port))
         fleet.start()
-        writes = config.loop.mode.holds_leases
+        writes = config.loop.mode.holds_setpoints
         if not await fleet.wait_ready(leases=writes, patience_s=START_PATIENCE_S):
             log.warning("not all agents are there yet; beginning without them")
         await server.set_serving(True)

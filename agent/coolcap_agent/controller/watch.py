@@ -49,5 +49,6 @@ class OverheatWatch:
         return (
             f"the hottest inlet has been above {np.round(bound_c, 2):g} °C for {lasted_s:.0f} s "
             f"(limit {limits.inlet_temp_max_c:g} °C, trip_over_k {self._over_k:g} K, trip_after_s "
-            f"{self._after_s:g} s), now {inlet_c:.1f} °C: caps and setpoints are handed back"
+            f"{self._after_s:g} s), now {inlet_c:.1f} °C: cooling is "
+            "handed back, caps stay low until a person resets or releases"
         )

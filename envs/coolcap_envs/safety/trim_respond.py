@@ -180,9 +180,11 @@ class TrimRespond:
 
     def _update_coolant(self, telemetry: Telemetry, *, dt_s: float) -> None:
         t = self._tuning
-        margin_k = self._limits.gpu_temp_max_c - telemetry.group("gpu_temp_c").max(axis=-1)
+        hottest_c = np.fmax.reduce(telemetry.group("gpu_temp_c"), axis=-1)
+        margin_k = self._limits.gpu_temp_max_c - hottest_c
         due = self._due(telemetry, period_s=t.air_period_s, dt_s=dt_s)
         step_k = np.where(margin_k < t.cdu_margin_k, -t.air_respond_max_k, t.air_trim_k)
+        step_k = np.where(np.isnan(margin_k), 0.0, step_k)
         self._move(_CDU, step_k, due)
         delta_k = telemetry.of_plant("cdu_return_temp_c") - telemetry.of_plant("cdu_supply_temp_c")
         step = np.where(delta_k > t.cdu_delta_k, t.flow_respond_ratio, -t.flow_trim_ratio)

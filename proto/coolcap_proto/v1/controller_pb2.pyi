@@ -46,7 +46,7 @@ class _ModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mode.ValueType],
     MODE_OVERRIDDEN: _Mode.ValueType  # 7
     """A person or the building's control overrides; nothing is written until it ends."""
     MODE_TRIPPED: _Mode.ValueType  # 8
-    """A hard limit was passed: everything is handed back. Left only by a person."""
+    """A hard limit was passed: cooling is handed back, caps stay as they are. Left only by a person."""
 
 class Mode(_Mode, metaclass=_ModeEnumTypeWrapper):
     """What the controller may do."""
@@ -68,7 +68,7 @@ MODE_FALLBACK: Mode.ValueType  # 6
 MODE_OVERRIDDEN: Mode.ValueType  # 7
 """A person or the building's control overrides; nothing is written until it ends."""
 MODE_TRIPPED: Mode.ValueType  # 8
-"""A hard limit was passed: everything is handed back. Left only by a person."""
+"""A hard limit was passed: cooling is handed back, caps stay as they are. Left only by a person."""
 Global___Mode: _TypeAlias = Mode  # noqa: Y015
 
 class _AgentKind:
@@ -289,7 +289,7 @@ class PolicyStatus(_message.Message):
     schema_hash: _builtins.str
     """Hash of the observation and action schema the bundle and the controller agree on."""
     work_value: _builtins.float
-    """What a unit of work is worth against energy, an input of the policy, 0 to 1."""
+    """What a unit of work is worth against energy, an input of the policy, 0 to 5."""
     def __init__(
         self,
         *,

@@ -40,7 +40,7 @@ class FakePlant:
         self.groups_age_s: FloatArray | None = None
         self.applied: list[Setpoints] = []
         self.adjusted: list[Setpoints] = []
-        self.leases_wanted: list[bool] = []
+        self.leases_wanted: list[tuple[bool, bool]] = []
         self.obeys: BoolArray = np.ones(4, dtype=bool)
 
     @property
@@ -67,8 +67,8 @@ class FakePlant:
         self.adjusted.append(setpoints)
         return self._take(setpoints)
 
-    def keep_leases(self, *, wanted: bool) -> None:
-        self.leases_wanted.append(wanted)
+    def keep_leases(self, *, caps: bool, setpoints: bool) -> None:
+        self.leases_wanted.append((caps, setpoints))
 
     def narrow(self, limits: Limits) -> Limits:
         if self.obeys.all():
@@ -101,15 +101,12 @@ class LoopBench:
         *,
         mode: Mode = Mode.AUTO,
         deadline_s: float = 5.0,
-        refused: str = "",
     ) -> None:
         self.plant = FakePlant()
         self.records: list[DecisionRecord] = []
         loaded = LoadedPolicy(policy=RulePolicy(), name="rule")
         if policy is not None:
             loaded = LoadedPolicy(policy=policy, name="test", graph_sha256="0" * 64)
-        if refused:
-            loaded = LoadedPolicy(policy=None, name="test", problem=refused)
         self.budgets = Budgets(self.plant.layout, self.plant.limits)
         self.loop = ControlLoop(
             self.plant,

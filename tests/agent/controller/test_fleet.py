@@ -282,7 +282,7 @@ def test_limits_are_narrowed_to_what_agents_carry_out(fleet: SmallFleet, leases:
 def test_node_without_a_lease_obeys_nobody(fleet: SmallFleet) -> None:
     async def scene(sessions: Fleet, plant: RemotePlant) -> None:
         sessions.sessions["node-1"].lease.lost()
-        sessions.keep_leases(wanted=True)
+        sessions.keep_leases(caps=True, setpoints=True)
 
         narrowed = plant.narrow(fleet.config().limits)
 

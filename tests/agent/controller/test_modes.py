@@ -32,7 +32,7 @@ auto        off  shadow  advise  .     hold  .    off  fallback  .     overridde
 hold        off  shadow  advise  auto  .     .    off  .         .     overridden  .     tripped
 fallback    off  shadow  advise  .     hold  .    off  .         auto  overridden  .     tripped
 overridden  off  shadow  advise  .     .     .    off  .         .     .           auto  tripped
-tripped     .    .       .       .     .     off  .    .         .     .           .     .
+tripped     .    .       .       .     .     off  off  .         .     .           .     .
 """
 CELLS = [
     (Mode(row[0]), event, row[0] if after == "." else after)
@@ -69,7 +69,13 @@ def test_every_mode_has_a_row_and_the_modes_not_asked_for_can_be_reached() -> No
 
 @pytest.mark.parametrize("mode", Mode)
 def test_nothing_is_written_without_a_lease(mode: Mode) -> None:
-    assert mode.holds_leases or not mode.writes
+    assert (mode.holds_caps and mode.holds_setpoints) or not mode.writes
+
+
+def test_a_trip_gives_cooling_back_and_keeps_the_lowered_caps() -> None:
+    """Caps that rose again in a hall that is too hot would make it hotter."""
+    assert TRIPPED.holds_caps
+    assert not TRIPPED.holds_setpoints
 
 
 def test_modes_that_write_are_auto_hold_and_fallback() -> None:

@@ -10,6 +10,7 @@ from coolcap_agent.controller.policy_runner import (
     load_policy,
 )
 from coolcap_envs.contract.action import Action
+from coolcap_envs.contract.errors import BundleError
 from coolcap_envs.contract.observation import GROUP_FEATURES, PLANT_FEATURES, Observation
 from support.tiny_bundle import write_tiny_bundle
 
@@ -36,7 +37,7 @@ def runner(action: Action) -> PolicyRunner:
 def test_no_folder_means_the_rule() -> None:
     loaded = load_policy(None)
 
-    assert (loaded.name, loaded.problem, loaded.graph_sha256) == ("rule", "", "")
+    assert (loaded.name, loaded.graph_sha256) == ("rule", "")
     action = PolicyRunner(loaded, deadline_s=5.0).ask(SEEN)
     assert not action.groups.any()
 
@@ -46,7 +47,7 @@ def test_bundle_is_loaded_and_asked(tmp_path: Path) -> None:
 
     loaded = load_policy(tmp_path)
 
-    assert (loaded.name, loaded.problem) == ("tiny", "")
+    assert loaded.name == "tiny"
     assert len(loaded.graph_sha256) == 64
     action = PolicyRunner(loaded, deadline_s=5.0).ask(SEEN)
     assert action.groups[:, 0].tolist() == [0.5] * 4
@@ -60,21 +61,18 @@ def test_bundle_is_loaded_and_asked(tmp_path: Path) -> None:
         ({"format": 99}, "format 99, this software reads"),
     ],
 )
-def test_bundle_that_does_not_fit_is_refused_and_never_asked(
+def test_bundle_that_does_not_fit_is_refused(
     tmp_path: Path, changes: dict[str, object], said: str
 ) -> None:
     write_tiny_bundle(tmp_path, **changes)
 
-    loaded = load_policy(tmp_path)
-
-    assert loaded.policy is None
-    assert said in loaded.problem
-    with pytest.raises(PolicyFailedError, match="policy refused"):
-        PolicyRunner(loaded, deadline_s=5.0).ask(SEEN)
+    with pytest.raises(BundleError, match=said):
+        load_policy(tmp_path)
 
 
 def test_missing_bundle_is_refused_with_its_path(tmp_path: Path) -> None:
-    assert str(tmp_path / "none" / "manifest.json") in load_policy(tmp_path / "none").problem
+    with pytest.raises(BundleError, match="nowhere"):
+        load_policy(tmp_path / "nowhere")
 
 
 def test_answer_of_another_shape_is_a_failure() -> None:
