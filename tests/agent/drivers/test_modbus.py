@@ -1,6 +1,5 @@
 """The Modbus driver against a PLC on a real socket."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,9 @@ from coolcap_agent.drivers.modbus import make_cooling_driver
 from coolcap_agent.plant_simulators.hall import LEVERS, FirstOrderHall
 from coolcap_agent.plant_simulators.modbus_plc import ModbusPlc
 from coolcap_envs.contract.config import Table
+from support.fake_points import HandClock
+
+HEARTBEAT_TIMEOUT_S = 60.0
 
 
 @dataclass
@@ -28,6 +30,7 @@ class ModbusRig(Rig):
     driver: FieldDriver
     plc: ModbusPlc
     hall: FirstOrderHall
+    clock: HandClock
 
     @property
     def simulator(self) -> ModbusPlc:
@@ -57,13 +60,14 @@ def plc() -> Iterator[ModbusPlc]:
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[ModbusRig]:
-    hall = FirstOrderHall()
-    with ModbusPlc(hall) as plc:
-        text = plc.point_map().replace("unit_id = 1", "unit_id = 1\ntimeout_s = 0.3")
+    hall, clock = FirstOrderHall(), HandClock()
+    now_s = clock.now_s
+    with ModbusPlc(hall, heartbeat_timeout_s=HEARTBEAT_TIMEOUT_S, now_s=now_s) as plc:
+        text = plc.point_map().replace("unit_id = 1", "unit_id = 1\ntimeout_s = 0.5")
         (tmp_path / "points.toml").write_text(text, encoding="utf-8")
         driver = make_driver(make_cooling_driver, tmp_path)
         driver.open()
-        yield ModbusRig(driver, plc, hall)
+        yield ModbusRig(driver, plc, hall, clock)
         driver.close()
 
 
@@ -72,14 +76,14 @@ class TestModbus(FieldDriverSuite):
 
     def test_equipment_returns_to_its_own_program_when_polling_stops(self, rig: ModbusRig) -> None:
         """The heartbeat counts with the polls, so a stuck agent is noticed by the PLC."""
-        rig.plc.virtual.heartbeat_timeout_s = 0.2
         rig.driver.set_setpoint(LEVER, value=13.0)
         for _ in range(3):
-            time.sleep(0.1)
+            rig.clock.time_s += 0.9 * HEARTBEAT_TIMEOUT_S
             rig.driver.read()
         followed_while_polled = rig.hall.written[LEVER]
 
-        time.sleep(0.3)
+        rig.clock.time_s += 1.1 * HEARTBEAT_TIMEOUT_S
+        rig.plc.virtual.cycle()
 
         assert followed_while_polled == 13.0
         assert rig.hall.written[LEVER] == 10.0
@@ -106,10 +110,10 @@ class TestModbus(FieldDriverSuite):
     def test_late_answer_is_never_taken_for_a_later_one(self, rig: ModbusRig) -> None:
         """The socket is closed on a timeout; what was on its way dies with it."""
         rig.driver.read()
-        rig.simulator.delay_s = 0.35
+        rig.plc.delay_s = 0.6
         with pytest.raises(DeviceLost):
             rig.driver.read_setpoint(LEVER)
-        rig.simulator.delay_s = 0.0
+        rig.plc.delay_s = 0.0
 
         for _ in range(3):
             for lever in LEVERS:
@@ -119,7 +123,7 @@ class TestModbus(FieldDriverSuite):
         self, rig: ModbusRig
     ) -> None:
         rig.driver.read()
-        rig.simulator.stale_transactions = True
+        rig.plc.stale_transactions = True
         rig.hall.replaced[SIGNAL] = 40.0
 
         reading = by_signal(rig.driver.read())[SIGNAL]
@@ -128,7 +132,7 @@ class TestModbus(FieldDriverSuite):
 
     def test_block_with_another_identity_is_not_believed(self, rig: ModbusRig) -> None:
         rig.driver.read()
-        rig.simulator.identity = 0xC002
+        rig.plc.identity = 0xC002
         rig.hall.replaced[SIGNAL] = 40.0
 
         reading = by_signal(rig.driver.read())[SIGNAL]

@@ -71,7 +71,7 @@ def server(one_server: OpcuaServer) -> OpcuaServer:
 
 def make(server: OpcuaServer, folder: Path, *, old: str = "", new: str = "") -> FieldDriver:
     """Make a driver for the server's own point map, with one text replaced in it."""
-    text = server.point_map().replace('name = "plant"', 'name = "plant"\ntimeout_s = 0.4')
+    text = server.point_map().replace('name = "plant"', 'name = "plant"\ntimeout_s = 0.5')
     assert old in text
     (folder / "points.toml").write_text(text.replace(old, new) if old else text, encoding="utf-8")
     return make_driver(make_cooling_driver, folder)
@@ -261,7 +261,7 @@ def encrypted(server: OpcuaServer, certificates: Path, folder: Path, *, of: str)
     )
     driver = make(server, folder, old='security = "none"', new=keys)
     text = (folder / "points.toml").read_text(encoding="utf-8")
-    (folder / "points.toml").write_text(text.replace("timeout_s = 0.4", "timeout_s = 4.0"))
+    (folder / "points.toml").write_text(text.replace("timeout_s = 0.5", "timeout_s = 4.0"))
     del driver
     return make_driver(make_cooling_driver, folder)
 

@@ -55,7 +55,7 @@ class RedfishRig(Rig):
 
 def make(cdu: RedfishCdu, folder: Path, *, old: str = "", new: str = "") -> FieldDriver:
     """Make a driver for the service's own point map, with one text replaced in it."""
-    text = cdu.point_map().replace('name = "cdu-1"', 'name = "cdu-1"\ntimeout_s = 0.3')
+    text = cdu.point_map().replace('name = "cdu-1"', 'name = "cdu-1"\ntimeout_s = 0.5')
     assert old in text
     (folder / "points.toml").write_text(text.replace(old, new) if old else text, encoding="utf-8")
     (folder / "cdu-1.password").write_text(f"{PASSWORD}\n", encoding="utf-8")

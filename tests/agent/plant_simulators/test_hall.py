@@ -5,16 +5,7 @@ import pytest
 from coolcap_agent.plant_simulators.hall import LEVERS, MEASURED, SIGNALS, FirstOrderHall
 from coolcap_envs.contract.levers import PLANT_LEVERS
 from coolcap_envs.contract.signals import PLANT_COLUMN
-
-
-class HandClock:
-    """A clock in a test's hand."""
-
-    def __init__(self) -> None:
-        self.time_s = 0.0
-
-    def now_s(self) -> float:
-        return self.time_s
+from support.fake_points import HandClock
 
 
 def test_hall_starts_in_equilibrium_with_its_local_setpoints() -> None:
@@ -26,7 +17,7 @@ def test_hall_starts_in_equilibrium_with_its_local_setpoints() -> None:
 
 def test_measured_value_runs_after_its_setpoint() -> None:
     """One time constant covers 1 - 1/e of the way."""
-    clock = HandClock()
+    clock = HandClock(0.0)
     hall = FirstOrderHall(time_constant_s=60.0, now_s=clock.now_s)
 
     hall.write("supply_air_temp_setpoint_c", 25.0)
@@ -38,7 +29,7 @@ def test_measured_value_runs_after_its_setpoint() -> None:
 
 
 def test_new_setpoint_starts_from_where_the_value_is() -> None:
-    clock = HandClock()
+    clock = HandClock(0.0)
     hall = FirstOrderHall(time_constant_s=60.0, now_s=clock.now_s)
     hall.write("supply_air_temp_setpoint_c", 25.0)
     clock.time_s = 60.0
