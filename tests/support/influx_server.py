@@ -88,7 +88,8 @@ def program(name: str) -> str | None:
     return shutil.which(name, path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -174,7 +175,7 @@ class LocalInfluxServer(InfluxServer):
     __slots__ = ("_folder", "_http_port", "_processes")
 
     def __init__(self, folder: Path) -> None:
-        port, self._http_port, rpc_port = _free_port(), _free_port(), _free_port()
+        port, self._http_port, rpc_port = free_port(), free_port(), free_port()
         super().__init__(url=f"http://127.0.0.1:{port}")
         self._folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}

@@ -1,0 +1,1 @@
+"""OpenMetrics of every daemon: what a scraper such as Prometheus reads over HTTP."""
