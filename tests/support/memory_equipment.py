@@ -20,6 +20,10 @@ class Cell:
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def step(self) -> float:
+        return 0.0
+
     def cells(self) -> frozenset[Hashable]:
         return frozenset({self.name})
 

@@ -53,7 +53,8 @@ from coolcap_agent.drivers.base import (
 )
 from coolcap_agent.drivers.equipment import Command, DeviceRange, Sample
 from coolcap_agent.drivers.point_driver import Patience, PointDriver
-from coolcap_agent.drivers.points import PointMap, take_points
+from coolcap_agent.drivers.point_reader import take_points
+from coolcap_agent.drivers.points import PointMap
 from coolcap_envs.contract.config import Table
 
 WRITABLE: Final = (
@@ -124,6 +125,11 @@ class BacnetObject:
     def __str__(self) -> str:
         """Return type and instance."""
         return f"{self.kind},{self.instance}"
+
+    @property
+    def step(self) -> float:
+        """Return 1 for objects whose present value is a whole number."""
+        return 1.0 if self.kind.startswith(WHOLE) else 0.0
 
     def cells(self) -> frozenset[Hashable]:
         """Return the object, whatever the slot."""
@@ -287,7 +293,7 @@ class BacnetEquipment:
         """Write the present value into our slot."""
         if not math.isfinite(raw):
             raise ValueRefused(f"{raw} is no value for {self._text()} {address}")
-        value = round(raw) if address.kind.startswith(WHOLE) else raw
+        value = round(raw) if address.step else raw
         await self._client.write(
             self._device.address, str(address), value, priority=address.priority
         )

@@ -43,6 +43,11 @@ class Register:
         """Return how many registers it takes."""
         return struct.calcsize(FORMATS[self.type]) // 2
 
+    @property
+    def step(self) -> float:
+        """Return 1 for whole numbers, 0 for floating-point ones."""
+        return 0.0 if self.type.startswith("float") else 1.0
+
     def cells(self) -> frozenset[Hashable]:
         """Return the registers it takes."""
         return frozenset((self.table, self.register + i) for i in range(self.count))

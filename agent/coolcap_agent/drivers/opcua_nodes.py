@@ -25,6 +25,11 @@ class Node:
         """Return the identifier; its namespace is the same for most points of a site."""
         return self.identifier
 
+    @property
+    def step(self) -> float:
+        """Return 0: what its type is only the server knows."""
+        return 0.0
+
     def cells(self) -> frozenset[Hashable]:
         """Return the node."""
         return frozenset({(self.namespace, self.identifier)})

@@ -41,7 +41,8 @@ from urllib.parse import urlsplit
 from coolcap_agent.drivers.base import CoolingDriver, DeviceLost, DriverError, ValueRefused
 from coolcap_agent.drivers.equipment import Command, DeviceRange, Sample
 from coolcap_agent.drivers.point_driver import Patience, PointDriver
-from coolcap_agent.drivers.points import PointMap, take_points
+from coolcap_agent.drivers.point_reader import take_points
+from coolcap_agent.drivers.points import PointMap
 from coolcap_agent.drivers.redfish_client import (
     SERVICE_ROOT,
     Json,
@@ -73,18 +74,23 @@ class RedfishDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedfishProperty:
-    """A property of a resource; ``property`` is a path, its steps joined by slashes."""
+    """A property of a resource; ``path`` leads to it, its steps joined by slashes."""
 
     resource: str
-    property: str
+    path: str
 
     def __str__(self) -> str:
         """Return resource and property."""
-        return f"{self.resource}#{self.property}"
+        return f"{self.resource}#{self.path}"
+
+    @property
+    def step(self) -> float:
+        """Return 0: what its type is only the server knows."""
+        return 0.0
 
     def cells(self) -> frozenset[Hashable]:
         """Return the property."""
-        return frozenset({(self.resource, self.property)})
+        return frozenset({(self.resource, self.path)})
 
 
 class RedfishDialect:
@@ -123,10 +129,9 @@ class RedfishDialect:
         if resource and not resource.startswith(SERVICE_ROOT):
             table.complain("resource", f"= {resource!r} is not allowed: a path in {SERVICE_ROOT}")
         if written:
-            return RedfishProperty(resource=resource, property=SET_POINT)
-        return RedfishProperty(
-            resource=resource, property=table.take_str("property", default="Reading")
-        )
+            return RedfishProperty(resource=resource, path=SET_POINT)
+        path = table.take_str("property", default="Reading")
+        return RedfishProperty(resource=resource, path=path)
 
     def problems_of(self, points: PointMap[RedfishDevice, RedfishProperty]) -> list[str]:
         """Return handshakes: Redfish has no points for them."""
@@ -194,7 +199,7 @@ class RedfishEquipment:
             if isinstance(resource, DriverError):
                 samples[address] = Sample(raw=math.nan, problem=f"cannot be read: {resource}")
             else:
-                samples[address] = _sample(resource, address.property)
+                samples[address] = _sample(resource, address.path)
         return samples
 
     async def range_of(self, address: RedfishProperty) -> DeviceRange:
@@ -255,7 +260,7 @@ class RedfishEquipment:
         return self._client
 
     def _command(self, resource: Resource, address: RedfishProperty) -> Command:
-        value = _number(resource.body, address.property, math.nan)
+        value = _number(resource.body, address.path, math.nan)
         if math.isnan(value):
             raise DriverError(f"{self.name}: {address} holds no number")
         mode = resource.body.get("ControlMode", "Automatic")

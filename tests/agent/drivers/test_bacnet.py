@@ -1,5 +1,6 @@
 """The BACnet driver against a device on a real socket."""
 
+import asyncio
 import math
 import socket
 from collections.abc import Callable, Iterator
@@ -21,7 +22,12 @@ from agent.drivers.cooling_suite import (
 )
 from coolcap_agent.drivers import bacnet
 from coolcap_agent.drivers.bacnet import make_cooling_driver
-from coolcap_agent.drivers.bacnet_client import is_device_address
+from coolcap_agent.drivers.bacnet_client import (
+    BacnetClient,
+    Interface,
+    NoSuchServiceError,
+    is_device_address,
+)
 from coolcap_agent.drivers.base import DeviceLost, DriverError, Holder, NotPermitted, Overridden
 from coolcap_agent.drivers.probe import probe_levers
 from coolcap_agent.plant_simulators.bacnet_device import PRIORITY, BacnetDevice, free_udp_port
@@ -241,6 +247,29 @@ def test_absent_device_is_lost_in_time(device: BacnetDevice, tmp_path: Path) -> 
 
     with pytest.raises(DeviceLost, match="no-response"):
         make(tmp_path).open()
+
+
+def test_our_own_device_takes_no_writes(device: BacnetDevice, tmp_path: Path) -> None:
+    """Whoever is on the control network could else change how patient we are."""
+    device.write_point_map(tmp_path / "points.toml")
+    port = free_udp_port("127.0.0.1")
+    driver = make(tmp_path, port=port)
+    driver.open()
+
+    async def write() -> None:
+        address = f"127.0.0.1:{free_udp_port('127.0.0.1')}"
+        ours = Interface(address=address, instance=4001, timeout_s=1.0, retry_count=0)
+        client = BacnetClient(ours)
+        await client.join("test")
+        try:
+            await client.write(f"127.0.0.1:{port}", "analog-value,1", 5.0, priority=13)
+        finally:
+            client.leave("test")
+            await asyncio.sleep(0)
+
+    with pytest.raises(NoSuchServiceError):
+        asyncio.run(write())
+    driver.close()
 
 
 def test_taken_port_is_refused(device: BacnetDevice, tmp_path: Path) -> None:

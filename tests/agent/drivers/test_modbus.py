@@ -16,7 +16,8 @@ from agent.drivers.cooling_suite import (
     make_driver,
 )
 from coolcap_agent.drivers.base import DeviceLost, DriverError, Holder, ValueRefused
-from coolcap_agent.drivers.modbus import make_cooling_driver
+from coolcap_agent.drivers.modbus import ModbusDialect, make_cooling_driver
+from coolcap_agent.drivers.point_reader import take_points
 from coolcap_agent.plant_simulators.hall import LEVERS, FirstOrderHall
 from coolcap_agent.plant_simulators.modbus_plc import ModbusPlc
 from coolcap_envs.contract.config import Table
@@ -263,4 +264,44 @@ def test_values_that_share_a_register_are_a_mistake(plc: ModbusPlc, tmp_path: Pa
 
     assert [p.partition(": ")[2] for p in options.problems] == [
         "sensors[1].device has holding 103 float32 twice: as holding 102 float32 already"
+    ]
+
+
+LEVER_OF_TENTHS = """
+protocol = "modbus"
+[[devices]]
+name = "plc"
+host = "127.0.0.1"
+blocks = [{ first = 0, count = 40 }]
+[[levers]]
+lever = "chw_supply_temp_setpoint_c"
+device = "plc"
+register = 20
+type = "int16"
+scale = 0.1
+low = 6.0
+high = 20.0
+"""
+
+
+def test_tolerance_of_a_whole_number_is_half_its_step(tmp_path: Path) -> None:
+    (tmp_path / "points.toml").write_text(LEVER_OF_TENTHS, encoding="utf-8")
+    options = Table({"points": "points.toml"}, path="driver.modbus", problems=[])
+
+    points = take_points(options, ModbusDialect(), folder=tmp_path)
+
+    assert options.problems == []
+    assert points.levers[0].tolerance == pytest.approx(0.0501)
+    assert points.levers[0].matches(points.levers[0].point.value_of(round(12.34 / 0.1)), 12.34)
+
+
+def test_tolerance_below_half_a_step_is_a_mistake(tmp_path: Path) -> None:
+    text = LEVER_OF_TENTHS + "tolerance = 0.01\n"
+    (tmp_path / "points.toml").write_text(text, encoding="utf-8")
+    options = Table({"points": "points.toml"}, path="driver.modbus", problems=[])
+
+    take_points(options, ModbusDialect(), folder=tmp_path)
+
+    assert [p.partition(": ")[2] for p in options.problems] == [
+        "levers[0].tolerance = 0.01 °C is below 0.0501: half a step of what it holds"
     ]

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from coolcap_agent.drivers.point_reader import take_points
 from coolcap_agent.drivers.point_units import UNITS
-from coolcap_agent.drivers.points import PointMap, take_points
+from coolcap_agent.drivers.points import PointMap
 from coolcap_envs.contract.config import Table
 from coolcap_envs.contract.signals import PLANT_SIGNALS
 from support.memory_equipment import Cell, MemoryDevice
@@ -81,6 +82,9 @@ high = 10.0
 age_max_s = 0.0
 [[handshakes]]
 device = "plant"
+[[handshakes]]
+device = "plant"
+enable = { cell = "d" }
 """,
         tmp_path,
     )
@@ -104,6 +108,7 @@ device = "plant"
         "sensors[1].age_max_s = 0 s is outside 0.1 to 3600 s",
         "[handshakes[0].enable] is missing",
         "handshakes[0].enable.cell is missing: a text is needed",
+        "handshakes[1].device = 'plant'",
         "unknown key 'flavour'",
     ]
 
