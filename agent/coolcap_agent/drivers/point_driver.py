@@ -107,10 +107,17 @@ class PointDriver(Generic[D, A]):
         self._readings = Readings(points, protocol=name)
 
     def open(self) -> None:
-        """Connect. Raises DriverError if nothing can be reached or a device is another one."""
+        """Connect; does nothing while open.
+
+        Raises:
+            DriverError: If nothing can be reached, or a device is not the one meant.
+        """
+        if self._thread is not None:
+            return
         self._thread = LoopThread(f"{self._name}-driver")
+        deadline_s = self._patience.poll_s + GRACE_S
         try:
-            self._call(self._open(), deadline_s=self._patience.poll_s, of="connecting")
+            self._call(self._open(), deadline_s=deadline_s, of="connecting")
         except BaseException:
             self.close()
             raise
@@ -252,10 +259,7 @@ class PointDriver(Generic[D, A]):
         self._ledgers = {}
         for point in self._points.levers:
             self._ledgers.setdefault(point.lever, []).append(Ledger(point))
-        results = await asyncio.gather(
-            *(line.use(_nothing) for line in self._lines.values()), return_exceptions=True
-        )
-        errors = [r for r in results if isinstance(r, BaseException)]
+        errors = await self._in_time([line.use(_nothing) for line in self._lines.values()])
         for error in errors:
             if not isinstance(error, DeviceLost):
                 raise error
@@ -272,15 +276,24 @@ class PointDriver(Generic[D, A]):
                 self._ranges[lever.point] = await device.range_of(lever.point.address)
 
     async def _poll(self) -> None:
-        tasks = [asyncio.create_task(self._poll_device(name)) for name in self._lines]
+        """Read all devices; what a device did not answer its line and its readings tell."""
+        await self._in_time([self._poll_device(name) for name in self._lines])
+
+    async def _in_time(self, jobs: Sequence[Coroutine[Any, Any, None]]) -> list[DriverError]:
+        """Do one job per device at once and return what went wrong; who is late is given up."""
+        tasks = [asyncio.create_task(job) for job in jobs]
         _, late = await asyncio.wait(tasks, timeout=self._patience.poll_s)
         for task in late:
             task.cancel()
+        errors: list[DriverError] = []
         for result in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(result, BaseException) and not isinstance(
-                result, DriverError | asyncio.CancelledError
-            ):
+            if isinstance(result, asyncio.CancelledError):
+                errors.append(DeviceLost(f"no answer within {self._patience.poll_s:g} s"))
+            elif isinstance(result, DriverError):
+                errors.append(result)
+            elif isinstance(result, BaseException):
                 raise result
+        return errors
 
     async def _poll_device(self, name: str) -> None:
         async def job(device: Equipment[A]) -> None:

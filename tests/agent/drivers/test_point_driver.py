@@ -176,6 +176,29 @@ def test_opening_succeeds_when_one_device_answers(plant: Plant) -> None:
     driver.close()
 
 
+def test_opening_does_not_wait_for_a_device_that_hangs(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plant.two, "connect", asyncio.Event().wait)
+    driver = plant.driver()
+
+    driver.open()
+
+    assert [info.name for info in driver.levers()] == [LEVER]
+    driver.close()
+
+
+def test_opening_twice_is_opening_once(
+    plant: Plant, driver: PointDriver[MemoryDevice, Cell]
+) -> None:
+    driver.set_setpoint(LEVER, value=13.0)
+
+    driver.open()
+
+    assert driver.read_lever(LEVER).holder is Holder.OURS
+    assert plant.one.connect_count == 1
+
+
 def test_opening_fails_when_a_device_is_another_one(plant: Plant) -> None:
     plant.two.connect_error = DriverError("two is another device")
     driver = plant.driver()
