@@ -232,7 +232,7 @@ RULES: Final = (
         patience="0s",
         severity="critical",
         panel=("coolcap-operations", 301),
-        summary="Site {{ .Labels.site }}: a hard limit was passed; cooling was handed back, caps stay low.",
+        summary="Site {{ .Labels.site }}: a hard limit was passed; cooling is handed back.",
         advice="Find and remove the cause, then ask for a mode with `coolcap mode --reset-trip`.",
     ),
     Rule(

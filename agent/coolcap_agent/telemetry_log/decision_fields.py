@@ -48,7 +48,7 @@ def cap_steps(record: DecisionRecord) -> FloatArray:
             record.shielded.setpoints.power_cap_w,
             record.commanded.power_cap_w,
             record.applied.setpoints.power_cap_w,
-            record.shielded.group_reasons,
+            record.shielded.group_reasons.astype(np.float64),
         ]
     )
 
@@ -65,6 +65,6 @@ def lever_steps(record: DecisionRecord) -> FloatArray:
             record.shielded.setpoints.plant,
             record.commanded.plant,
             record.applied.setpoints.plant,
-            record.shielded.plant_reasons,
+            record.shielded.plant_reasons.astype(np.float64),
         ]
     )

@@ -72,10 +72,9 @@ def test_member_does_not_depend_on_the_size_of_the_batch() -> None:
 
     for action in actions(7, 20):
         few, many = small.step(action[:2]), large.step(action)
-
-    np.testing.assert_array_equal(few[0]["groups"], many[0]["groups"][:2])
-    np.testing.assert_array_equal(few[0]["plant"], many[0]["plant"][:2])
-    np.testing.assert_array_equal(few[1], many[1][:2])
+        np.testing.assert_array_equal(few[0]["groups"], many[0]["groups"][:2])
+        np.testing.assert_array_equal(few[0]["plant"], many[0]["plant"][:2])
+        np.testing.assert_array_equal(few[1], many[1][:2])
 
 
 def test_resetting_some_members_leaves_the_others_alone() -> None:
@@ -91,5 +90,5 @@ def test_resetting_some_members_leaves_the_others_alone() -> None:
 
     for action in rest:
         got, wanted = touched.step(action), untouched.step(action)
-    np.testing.assert_array_equal(got[1][[0, 2]], wanted[1][[0, 2]])
-    assert got[1][1] != wanted[1][1]
+        np.testing.assert_array_equal(got[1][[0, 2]], wanted[1][[0, 2]])
+        assert got[1][1] != wanted[1][1]

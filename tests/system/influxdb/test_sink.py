@@ -143,6 +143,7 @@ def test_one_bad_line_costs_no_other(influx: InfluxServer, tmp_path: Path) -> No
 def test_outage_loses_nothing(mortal_influx: LocalInfluxServer, tmp_path: Path, kill: bool) -> None:
     mortal_influx.create("outage")
     sink = open_sink(mortal_influx, "outage", tmp_path / "spool.sqlite")
+    problem = ""
     for second in range(300):
         if second == 100:
             mortal_influx.stop_database(kill=kill)
