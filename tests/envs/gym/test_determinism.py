@@ -8,7 +8,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
 ENV_ID = "coolcap_envs.gym:coolcap/DataCenter-v0"
-SETTINGS = {"site": "lab-16", "randomise_ratio": 1.0, "work_value": (1.0, 4.0)}
+SETTINGS: dict[str, Any] = {"site": "lab-16", "randomise_ratio": 1.0, "work_value": (1.0, 4.0)}
 
 
 def actions(count: int, steps: int) -> list[np.ndarray]:
