@@ -18,6 +18,9 @@
     [log]
     level = "info"
     format = "plain"
+
+    [metrics]
+    listen = "127.0.0.1:9464"           # OpenMetrics over HTTP; without the table there are none
 """
 
 from collections.abc import Callable
@@ -27,6 +30,7 @@ from typing import TypeVar
 
 from coolcap_agent.clock import Clock, RealClock
 from coolcap_agent.logging import LogConfig, read_log_config
+from coolcap_agent.metrics.config import read_metrics_config
 from coolcap_agent.rpc.address import Address, parse_address
 from coolcap_agent.rpc.certificate import Usage
 from coolcap_agent.rpc.tls import Tls, TlsFiles, load_tls
@@ -67,6 +71,7 @@ class AgentConfig:
         lease: How long leases last.
         simulated_clock: File that carries simulated site time; None: the host's clock.
         log: How to log.
+        metrics: Where scrapers find OpenMetrics; None: nowhere.
     """
 
     path: Path
@@ -79,6 +84,7 @@ class AgentConfig:
     lease: LeaseConfig
     simulated_clock: Path | None
     log: LogConfig
+    metrics: Address | None
 
     def clock(self) -> Clock:
         """Return the clock that paces sampling."""
@@ -170,6 +176,7 @@ def read_agent_config(
         lease=read_lease_config(root.take_table("lease", needed=False)),
         simulated_clock=read_clock_config(root.take_table("clock", needed=False), folder=folder),
         log=read_log_config(root.take_table("log", needed=False)),
+        metrics=read_metrics_config(root),
     )
 
 

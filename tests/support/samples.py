@@ -5,7 +5,7 @@ from math import nan
 from agent.controller.fake_plant import LoopBench
 from coolcap_agent.controller.modes import Mode
 from coolcap_agent.drivers.base import GpuInfo, GpuReading, NodeReading, SignalReading
-from coolcap_agent.metrics.controller import SiteSeen
+from coolcap_agent.metrics.controller import ControllerMetrics
 from coolcap_agent.node.sampler import GpuSample, GpuState, NodeSample
 from coolcap_agent.plant.sampler import PlantSample, SignalSample, Validity
 from coolcap_agent.sink.base import SinkStatus
@@ -71,17 +71,17 @@ def plant_sample() -> PlantSample:
     return PlantSample(measure_time_s=TIME_S, signals=signals, levers=[])
 
 
-def site_seen() -> SiteSeen:
-    """Return the small site in shadow, with an agent that is lost and lines that were dropped."""
+def fill_controller(metrics: ControllerMetrics) -> None:
+    """Show the small site in shadow, with an agent that is lost and lines that were dropped."""
     bench = LoopBench(mode=Mode.SHADOW)
     bench.decide()
     agents = [
         AgentSeen(name=name, kind="node", connected=live, lease_held=False, age_s=1.0)
         for name, live in (("node-1", True), ("node-2", False))
     ]
-    return SiteSeen(
-        state=bench.loop.state,
-        agents=agents,
+    metrics.put(
+        bench.loop.state,
+        agents,
         totals=Totals(elapsed_s=30.0, covered_s=30.0, it_energy_kwh=1.0, facility_energy_kwh=1.2),
         log=SinkStatus(written=100, waiting=0, dropped=3, problem=""),
     )

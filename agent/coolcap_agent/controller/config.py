@@ -18,6 +18,7 @@ from coolcap_agent.config import (
 )
 from coolcap_agent.controller.modes import Mode
 from coolcap_agent.logging import LogConfig, read_log_config
+from coolcap_agent.metrics.config import read_metrics_config
 from coolcap_agent.rpc.address import Address, parse_address
 from coolcap_agent.rpc.certificate import Usage
 from coolcap_agent.rpc.tls import Tls, load_tls
@@ -131,6 +132,7 @@ class ControlConfig:
         telemetry: Where telemetry is logged.
         simulated_clock: File that carries simulated site time; None: the host's clock.
         log: How to log.
+        metrics: Where scrapers find OpenMetrics; None: nowhere.
     """
 
     path: Path
@@ -145,6 +147,7 @@ class ControlConfig:
     telemetry: TelemetryConfig
     simulated_clock: Path | None
     log: LogConfig
+    metrics: Address | None
 
     def clock(self) -> Clock:
         """Return the site's clock."""
@@ -308,6 +311,7 @@ def read_control_config(path: Path) -> ControlConfig:
                 root.take_table("clock", needed=False), folder=folder
             ),
             log=read_log_config(root.take_table("log", needed=False)),
+            metrics=read_metrics_config(root),
         )
 
     return read_config(path, read)

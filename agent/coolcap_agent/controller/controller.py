@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from math import isfinite, nan
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from coolcap_agent.clock import Clock
 from coolcap_agent.controller.audit import AuditLog
@@ -27,6 +27,9 @@ from coolcap_agent.sink.base import Sink
 from coolcap_agent.sink.file import FileSink
 from coolcap_agent.sink.several import SeveralSinks
 from coolcap_agent.telemetry_log.recorder import AgentSeen, Recorder
+
+if TYPE_CHECKING:
+    from coolcap_agent.metrics.controller import ControllerMetrics
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +129,7 @@ class Controller:
             after_tick=self._record,
         )
         self._mode: ModeState | None = None
+        self._metrics: ControllerMetrics | None = None
 
     async def in_loop(self, job: Callable[[], T]) -> T:
         """Run ``job`` in the loop's thread, after the tick in progress."""
@@ -163,6 +167,13 @@ class Controller:
             problems=self._problems.now,
         )
 
+    def collector(self) -> "ControllerMetrics":
+        """Return what gives the site's metrics, filled from the next tick on."""
+        from coolcap_agent.metrics.controller import ControllerMetrics
+
+        self._metrics = ControllerMetrics(self.config.layout)
+        return self._metrics
+
     async def end_ticks(self) -> None:
         """Let the tick in progress end; none comes after it."""
         await asyncio.to_thread(self._thread.shutdown)
@@ -190,7 +201,11 @@ class Controller:
         """Meter and log what a tick found, in the loop's thread."""
         time_s = float(state.telemetry.time_s)
         self._meter.add(state.telemetry)
-        self._recorder.record(state, [self._seen(s, time_s) for s in self.fleet.sessions.values()])
+        agents = [self._seen(s, time_s) for s in self.fleet.sessions.values()]
+        self._recorder.record(state, agents)
+        if self._metrics is not None and self._meter.window is not None:
+            totals = self._meter.window.totals
+            self._metrics.put(state, agents, totals=totals, log=self._sink.status())
         if state.mode is not self._mode:
             log.info("mode %s: %s", state.mode.mode, state.mode.reason)
             self._mode = state.mode

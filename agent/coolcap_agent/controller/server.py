@@ -1,6 +1,7 @@
 """Entry point of ``coolcap control``: builds, serves operators, ticks, hands back at the end."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import secrets
@@ -110,7 +111,15 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
         ControllerService(controller),
         controller_pb2.DESCRIPTOR.services_by_name["Controller"],
     )
+    scraped = contextlib.ExitStack()
     try:
+        if config.metrics is not None:
+            # Some MB, which a controller without metrics need not spend.
+            from coolcap_agent.metrics.endpoint import MetricsEndpoint
+
+            endpoint = MetricsEndpoint(config.metrics, controller.collector())
+            scraped.callback(endpoint.close)
+            log.info("%s shows its metrics at http://%s/metrics", config.name, endpoint.address)
         address = config.server.listen
         port = await server.start(address)
         log.info("%s serves on %s", config.name, Address(host=address.host, port=port))
@@ -132,6 +141,7 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
         await controller.end_ticks()
         await fleet.stop()
         await controller.close()
+        await asyncio.to_thread(scraped.close)
 
 
 async def _pace(config: ControlConfig, controller: Controller, clock: Clock) -> None:

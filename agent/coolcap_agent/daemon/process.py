@@ -1,11 +1,12 @@
 """An agent as a process: opens, restores, serves, and leaves everything as it found it."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from coolcap_agent.clock import Clock
 from coolcap_agent.config import AgentConfig
@@ -20,6 +21,9 @@ from coolcap_agent.rpc.address import Address
 from coolcap_agent.rpc.server import RpcServer
 from coolcap_agent.rpc.tls import Tls
 from coolcap_envs.contract.errors import CoolcapError
+
+if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +55,10 @@ class Agent(Protocol):
 
     async def sample(self) -> None:
         """Read everything once and publish it."""
+        ...
+
+    def collector(self) -> "Collector":
+        """Return what gives the agent's metrics, filled from the next sample on."""
         ...
 
     async def close(self) -> None:
@@ -125,17 +133,31 @@ async def _run(config: AgentConfig, make: Callable[[], Awaitable[Agent]], tls: T
 
 async def _serve(config: AgentConfig, make: Callable[[], Awaitable[Agent]], tls: Tls) -> None:
     agent = await open_patiently(make)
-    try:
-        await agent.guard.start()
-        await _offer(config, agent, tls)
-    finally:
-        notify("STOPPING=1")
-        results = await agent.guard.shut_down()
-        await agent.close()
-        if failed := [result for result in results if result.outcome is not Outcome.RESTORED]:
-            raise NotRestoredError(
-                f"{len(failed)} values are not restored and stay in the journal for the next start"
-            )
+    with contextlib.ExitStack() as scraped:
+        try:
+            await agent.guard.start()
+            if config.metrics is not None:
+                scraped.callback(_show_metrics(config.metrics, agent, config.agent_id))
+            await _offer(config, agent, tls)
+        finally:
+            notify("STOPPING=1")
+            results = await agent.guard.shut_down()
+            await agent.close()
+            if failed := [result for result in results if result.outcome is not Outcome.RESTORED]:
+                raise NotRestoredError(
+                    f"{len(failed)} values are not restored and stay in the journal for the next "
+                    "start"
+                )
+
+
+def _show_metrics(listen: Address, agent: Agent, name: str) -> Callable[[], None]:
+    """Serve an agent's metrics and return what ends it. Raises BindError."""
+    # Some MB and a tenth of a second, which an agent without metrics need not spend.
+    from coolcap_agent.metrics.endpoint import MetricsEndpoint
+
+    endpoint = MetricsEndpoint(listen, agent.collector())
+    log.info("%s shows its metrics at http://%s/metrics", name, endpoint.address)
+    return endpoint.close
 
 
 async def _offer(config: AgentConfig, agent: Agent, tls: Tls) -> None:

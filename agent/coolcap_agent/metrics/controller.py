@@ -20,7 +20,7 @@ from coolcap_envs.contract.meters import Totals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SiteSeen:
+class _Seen:
     """What the controller knew after a tick."""
 
     state: LoopState
@@ -38,11 +38,20 @@ class ControllerMetrics(Collector):
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._seen: SiteSeen | None = None
+        self._seen: _Seen | None = None
 
-    def put(self, seen: SiteSeen) -> None:
-        """Replace what is shown."""
-        self._seen = seen
+    def put(
+        self, state: LoopState, agents: Sequence[AgentSeen], *, totals: Totals, log: SinkStatus
+    ) -> None:
+        """Replace what is shown.
+
+        Args:
+            state: What the loop knows after a tick.
+            agents: All agents of the site.
+            totals: Meters since the controller's start.
+            log: How the log is doing.
+        """
+        self._seen = _Seen(state=state, agents=agents, totals=totals, log=log)
 
     def collect(self) -> Iterable[Metric]:
         """Give all families; nothing before the first tick."""
@@ -55,7 +64,7 @@ class ControllerMetrics(Collector):
         yield from self._budgets(seen, site)
         yield from _loop(seen, site)
 
-    def _site(self, seen: SiteSeen, site: Sequence[str]) -> Iterator[Metric]:
+    def _site(self, seen: _Seen, site: Sequence[str]) -> Iterator[Metric]:
         values = as_fields(seen.totals) | facility_fields(seen.state, self._layout)
         for field in FACILITY.fields:
             if field.name.endswith("_count"):
@@ -72,7 +81,7 @@ class ControllerMetrics(Collector):
             samples = [(site, values[field_name])]
             yield gauge(f"{PREFIX}_site_{name}", meaning, ["site"], samples)
 
-    def _budgets(self, seen: SiteSeen, site: Sequence[str]) -> Iterator[Metric]:
+    def _budgets(self, seen: _Seen, site: Sequence[str]) -> Iterator[Metric]:
         budgets = budget_fields(seen.state, self._layout)
         for name, field_name, meaning in (
             ("budget_watts", "budget_w", "IT power the budget allows now"),
@@ -83,7 +92,7 @@ class ControllerMetrics(Collector):
             yield gauge(f"{PREFIX}_{name}", meaning, ["site", "budget"], samples)
 
 
-def _loop(seen: SiteSeen, site: Sequence[str]) -> Iterator[Metric]:
+def _loop(seen: _Seen, site: Sequence[str]) -> Iterator[Metric]:
     state, agents, log = seen.state, seen.agents, seen.log
     for name, meaning, number in (
         ("readings_fit", "whether readings are good enough to decide on", state.verdict.fit),

@@ -11,6 +11,7 @@ from prometheus_client.core import (
 )
 
 from coolcap_agent.daemon.guard import GuardState
+from coolcap_agent.metrics.lease import LeaseSeen
 from coolcap_agent.metrics.naming import PREFIX
 
 Samples = Sequence[tuple[Sequence[str], float]]
@@ -43,29 +44,19 @@ def state_set(
     return family
 
 
-def of_agent(
-    agent: str, *, guard: GuardState, lease_remaining_s: float, measure_time_s: float
-) -> Iterator[Metric]:
+def of_agent(agent: str, lease: LeaseSeen, *, measure_time_s: float) -> Iterator[Metric]:
     """Give what node and plant agents have in common.
 
     Args:
         agent: Id of the agent.
-        guard: Whether the agent may be written to.
-        lease_remaining_s: Time left of the lease held; NaN if none is.
+        lease: Its lease.
         measure_time_s: Site time of the newest sample.
     """
-    states = {state.value: state is guard for state in GuardState}
+    states = {state.value: state is lease.guard for state in GuardState}
     what = "whether the agent is free, held under a lease, or restoring"
     yield state_set(f"{PREFIX}_agent_guard", what, {"agent": agent}, states)
-    yield gauge(
-        f"{PREFIX}_agent_lease_remaining_seconds",
-        "time left of the lease held",
-        ["agent"],
-        [([agent], lease_remaining_s)],
-    )
-    yield gauge(
-        f"{PREFIX}_agent_measure_timestamp_seconds",
-        "site time of the newest sample",
-        ["agent"],
-        [([agent], measure_time_s)],
-    )
+    for name, meaning, number in (
+        ("lease_remaining", "time left of the lease held", lease.remaining_s),
+        ("measure_timestamp", "site time of the newest sample", measure_time_s),
+    ):
+        yield gauge(f"{PREFIX}_agent_{name}_seconds", meaning, ["agent"], [([agent], number)])

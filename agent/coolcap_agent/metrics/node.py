@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import nan
 from typing import Final
 
 from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from coolcap_agent.daemon.guard import GuardState
 from coolcap_agent.drivers.base import GpuReading
 from coolcap_agent.metrics.families import Samples, counter, gauge, of_agent
+from coolcap_agent.metrics.lease import LeaseSeen
 from coolcap_agent.metrics.naming import PREFIX, metric_name
 from coolcap_agent.node.sampler import GpuSample, GpuState, NodeSample
 
@@ -100,23 +99,18 @@ class NodeMetrics(Collector):
 
     def __init__(self, node_id: str) -> None:
         self._node_id = node_id
-        self._seen: tuple[NodeSample, GuardState, float] | None = None
+        self._seen: tuple[NodeSample, LeaseSeen] | None = None
 
-    def put(self, sample: NodeSample, *, guard: GuardState, lease_remaining_s: float = nan) -> None:
-        """Replace what is shown. ``lease_remaining_s`` is NaN where no lease is held."""
-        self._seen = (sample, guard, lease_remaining_s)
+    def put(self, sample: NodeSample, lease: LeaseSeen) -> None:
+        """Replace what is shown."""
+        self._seen = (sample, lease)
 
     def collect(self) -> Iterable[Metric]:
         """Give all families; nothing before the first sample."""
         if self._seen is None:
             return
-        sample, guard, lease_remaining_s = self._seen
-        yield from of_agent(
-            self._node_id,
-            guard=guard,
-            lease_remaining_s=lease_remaining_s,
-            measure_time_s=sample.measure_time_s,
-        )
+        sample, lease = self._seen
+        yield from of_agent(self._node_id, lease, measure_time_s=sample.measure_time_s)
         yield from self._of_node(sample)
         yield self._inventory(sample.gpus)
         answers = {GpuState.OK, GpuState.READ_ONLY}

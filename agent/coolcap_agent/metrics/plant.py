@@ -1,16 +1,15 @@
 """Metrics of the plant agent: every signal by its name in the signal table."""
 
 from collections.abc import Iterable
-from math import nan
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from coolcap_agent.daemon.guard import GuardState
 from coolcap_agent.metrics.families import counter, gauge, of_agent
+from coolcap_agent.metrics.lease import LeaseSeen
 from coolcap_agent.metrics.naming import PREFIX, metric_name
 from coolcap_agent.plant.sampler import SIGNALS, PlantSample, Validity
-from coolcap_agent.telemetry_log.schema import COUNTER_UNITS
+from coolcap_agent.telemetry_log.units import COUNTER_UNITS
 
 
 class PlantMetrics(Collector):
@@ -22,25 +21,18 @@ class PlantMetrics(Collector):
 
     def __init__(self, plant_id: str) -> None:
         self._plant_id = plant_id
-        self._seen: tuple[PlantSample, GuardState, float] | None = None
+        self._seen: tuple[PlantSample, LeaseSeen] | None = None
 
-    def put(
-        self, sample: PlantSample, *, guard: GuardState, lease_remaining_s: float = nan
-    ) -> None:
-        """Replace what is shown. ``lease_remaining_s`` is NaN where no lease is held."""
-        self._seen = (sample, guard, lease_remaining_s)
+    def put(self, sample: PlantSample, lease: LeaseSeen) -> None:
+        """Replace what is shown."""
+        self._seen = (sample, lease)
 
     def collect(self) -> Iterable[Metric]:
         """Give all families; nothing before the first sample."""
         if self._seen is None:
             return
-        sample, guard, lease_remaining_s = self._seen
-        yield from of_agent(
-            self._plant_id,
-            guard=guard,
-            lease_remaining_s=lease_remaining_s,
-            measure_time_s=sample.measure_time_s,
-        )
+        sample, lease = self._seen
+        yield from of_agent(self._plant_id, lease, measure_time_s=sample.measure_time_s)
         plant = [self._plant_id]
         yield gauge(
             f"{PREFIX}_plant_signal_valid",

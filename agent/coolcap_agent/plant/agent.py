@@ -4,6 +4,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from coolcap_agent.clock import Clock
 from coolcap_agent.daemon import wire as shared_wire
@@ -15,6 +16,7 @@ from coolcap_agent.daemon.state_dir import StateDir
 from coolcap_agent.daemon.version import agent_version
 from coolcap_agent.drivers.base import LeverInfo
 from coolcap_agent.logging import FaultLog
+from coolcap_agent.metrics.lease import lease_seen
 from coolcap_agent.plant import wire
 from coolcap_agent.plant.config import PlantConfig
 from coolcap_agent.plant.equipment import Equipment, LeverPoint, in_force
@@ -23,6 +25,9 @@ from coolcap_agent.plant.sampler import LeverSample, PlantSample, Sampler
 from coolcap_agent.plant.service import PlantService, Response
 from coolcap_agent.rpc.server import RpcServer
 from coolcap_proto.v1 import plant_agent_pb2, plant_agent_pb2_grpc
+
+if TYPE_CHECKING:
+    from coolcap_agent.metrics.plant import PlantMetrics
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +53,7 @@ class PlantAgent:
         self._faults = FaultLog(log)
         self._boot_id = secrets.token_hex(8)
         self._telemetry: Latest[Response] = Latest()
+        self._metrics: PlantMetrics | None = None
         self._points = {
             lever_key(info.name): LeverPoint(
                 equipment, info.name, config.limits.spec(info, read_only=config.agent.read_only)
@@ -107,7 +113,16 @@ class PlantAgent:
         }
         await self._control.reconciler.reconcile(found, before=before)
         self._telemetry.put(Response(telemetry=self._message(sample)))
+        if self._metrics is not None:
+            self._metrics.put(sample, lease_seen(self.guard))
         await self.guard.advance_ramps()
+
+    def collector(self) -> "PlantMetrics":
+        """Return what gives the agent's metrics, filled from the next sample on."""
+        from coolcap_agent.metrics.plant import PlantMetrics
+
+        self._metrics = PlantMetrics(self._config.agent.agent_id)
+        return self._metrics
 
     async def close(self) -> None:
         """Disconnect from the equipment."""

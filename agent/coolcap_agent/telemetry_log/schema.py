@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from coolcap_agent.controller.modes import Mode
+from coolcap_agent.telemetry_log.units import COUNTER_UNITS
 from coolcap_envs.contract.signals import GROUP_SIGNALS, PLANT_SIGNALS, Signal
 from coolcap_envs.safety.shield import REASON_TEXT
 
@@ -60,8 +61,6 @@ class Measurement:
         raise KeyError(f"{self.name} has no field {name!r}, only {', '.join(self.field_names)}")
 
 
-COUNTER_UNITS: Final = ("kWh", "L", "GPU·h")
-"""The signal table has no powers or flows in these: what is measured in them only rises."""
 MODE_CODES: Final[Mapping[Mode, int]] = {mode: code for code, mode in enumerate(Mode)}
 """Modes as numbers, so that a panel can colour them."""
 QUANTILES: Final = (10, 50, 90)

@@ -2,6 +2,7 @@
 
 import math
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ from coolcap_agent.daemon.guard import GuardState
 from coolcap_agent.metrics.config import read_metrics_config
 from coolcap_agent.metrics.controller import ControllerMetrics
 from coolcap_agent.metrics.endpoint import MetricsEndpoint
+from coolcap_agent.metrics.lease import LeaseSeen
 from coolcap_agent.metrics.naming import metric_name
 from coolcap_agent.metrics.node import NodeMetrics
 from coolcap_agent.metrics.plant import PlantMetrics
@@ -25,7 +27,7 @@ from coolcap_agent.telemetry_log.schema import FACILITY
 from coolcap_envs.contract.config import Table
 from coolcap_envs.contract.signals import GROUP_SIGNALS, PLANT_SIGNALS
 from support.influx_server import program
-from support.samples import node_sample, plant_sample, site_seen
+from support.samples import fill_controller, node_sample, plant_sample
 from support.small_site import small_site
 
 Found = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -50,10 +52,10 @@ def of(found: Found, name: str, **labels: str) -> float:
 
 def filled() -> list[Collector]:
     node, plant = NodeMetrics("node-1"), PlantMetrics("plant-1")
-    node.put(node_sample(), guard=GuardState.HELD, lease_remaining_s=12.5)
-    plant.put(plant_sample(), guard=GuardState.FREE)
+    node.put(node_sample(), LeaseSeen(guard=GuardState.HELD, remaining_s=12.5))
+    plant.put(plant_sample(), LeaseSeen(guard=GuardState.FREE))
     controller = ControllerMetrics(small_site()[0])
-    controller.put(site_seen())
+    fill_controller(controller)
     return [node, plant, controller]
 
 
@@ -222,3 +224,11 @@ def test_bad_config_of_metrics_is_refused(given: dict[str, object]) -> None:
     read_metrics_config(table)
 
     assert any("metrics" in problem for problem in table.problems)
+
+
+@pytest.mark.parametrize("kind", ["node", "plant"])
+def test_metrics_of_an_agent_load_no_arrays(kind: str) -> None:
+    """An agent is to stay small: numpy alone is a fifth of what it may use."""
+    code = f"import sys, coolcap_agent.metrics.{kind}; sys.exit('numpy' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -14,11 +14,12 @@ from prometheus_client.registry import Collector
 from coolcap_agent.daemon.guard import GuardState
 from coolcap_agent.metrics.controller import ControllerMetrics
 from coolcap_agent.metrics.endpoint import MetricsEndpoint
+from coolcap_agent.metrics.lease import LeaseSeen
 from coolcap_agent.metrics.node import NodeMetrics
 from coolcap_agent.metrics.plant import PlantMetrics
 from coolcap_agent.rpc.address import Address
 from support.influx_server import free_port, program
-from support.samples import node_sample, plant_sample, site_seen
+from support.samples import fill_controller, node_sample, plant_sample
 from support.small_site import small_site
 
 SCRAPED_WITHIN_S = 20.0
@@ -27,10 +28,10 @@ JOBS = ("node", "plant", "controller")
 
 def collectors() -> list[Collector]:
     node, plant = NodeMetrics("node-1"), PlantMetrics("plant-1")
-    node.put(node_sample(), guard=GuardState.FREE)
-    plant.put(plant_sample(), guard=GuardState.FREE)
+    node.put(node_sample(), LeaseSeen(guard=GuardState.FREE))
+    plant.put(plant_sample(), LeaseSeen(guard=GuardState.FREE))
     controller = ControllerMetrics(small_site()[0])
-    controller.put(site_seen())
+    fill_controller(controller)
     return [node, plant, controller]
 
 
