@@ -40,6 +40,30 @@ def check(path: Path) -> Report:
     return Report(path=path, kind=kind, problems=())
 
 
+def probe(path: Path) -> list[dict[str, object]]:
+    """Try the devices of an agent's config: one row per GPU or lever, ``problem`` empty if fit.
+
+    Caps are only read, for a GPU has nothing to prove; levers are commanded to the value they
+    already have, and given back.
+
+    Raises:
+        CoolcapError: If the file is no agent's config, or its devices cannot be reached.
+    """
+    kind, _ = _recognise(path)
+    if kind == "plant":
+        from dataclasses import asdict
+
+        from coolcap_agent.plant.server import plant_probe
+
+        return [asdict(row) for row in plant_probe(path)]
+    if kind == "node":
+        from coolcap_agent.node.server import node_once
+
+        gpus = node_once(path)["capabilities"]["gpus"]
+        return [{**gpu, "problem": gpu.get("not_commandable_reason", "")} for gpu in gpus]
+    raise ConfigError(str(path), [f"is a {kind} file: only node and plant configs name devices"])
+
+
 def _recognise(path: Path) -> tuple[str, Callable[[Path], None]]:
     """Return the kind of file and what checks it. Raises ConfigError."""
     if path.is_dir():

@@ -159,19 +159,26 @@ def sim(config: Config) -> None:
 @app.command()
 def check(
     path: Annotated[Path, typer.Argument(help="Config, site file, bundle or certificates.")],
+    probe: Annotated[bool, typer.Option("--probe", help="Try the devices, too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say everything that is wrong with a file; connects to nothing."""
+    """Say everything that is wrong with a file; without --probe it connects to nothing."""
     from coolcap_agent.checking import check as check_file
+    from coolcap_agent.checking import probe as try_devices
 
     report = check_file(path)
+    rows = try_devices(path) if probe and not report.problems else []
     if as_json:
-        show(report.as_json())
+        show({**report.as_json(), **({"devices": rows} if probe else {})})
     elif not report.problems:
         print(f"{path}: {report.kind}: ok")
     for problem in () if as_json else report.problems:
         print(f"{path}: {problem}", file=sys.stderr)
-    raise typer.Exit(1 if report.problems else 0)
+    for row in () if as_json else rows:
+        name = row.get("lever") or row.get("gpu_uuid")
+        print(f"{name}: {row['problem'] or 'can be commanded'}")
+    unfit = any(row["problem"] for row in rows)
+    raise typer.Exit(1 if report.problems or unfit else 0)
 
 
 @app.command()

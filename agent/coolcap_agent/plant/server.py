@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from coolcap_agent.daemon import process
+from coolcap_agent.daemon.state_dir import StateDir, StateDirError
 from coolcap_agent.daemon.wire import plain, restore_report
+from coolcap_agent.drivers.probe import LeverProbe, probe_levers
 from coolcap_agent.logging import FaultLog
 from coolcap_agent.plant import wire
 from coolcap_agent.plant.agent import OPEN_DEADLINE_S, capabilities, log, open_plant
@@ -33,6 +35,27 @@ def plant_restore(path: Path) -> dict[str, Any]:
     """
     config = read_plant_config(path)
     return restore_report(process.restore(config.agent, lambda state: open_plant(config, state)))
+
+
+def plant_probe(path: Path) -> list[LeverProbe]:
+    """Prove each lever commandable: write the value in force, read back, give it back.
+
+    Raises:
+        CoolcapError: If config or equipment are unusable, the agent runs, or a dead agent's
+            journal has not been restored.
+    """
+    config = read_plant_config(path)
+    with StateDir(config.agent.state_dir) as state:
+        if state.journal.exists():
+            raise StateDirError(
+                f"{state.journal} holds values from before a write that was not undone; run "
+                f"`coolcap plant restore --config {path}` first"
+            )
+        config.driver.open()
+        try:
+            return list(probe_levers(config.driver, write=not config.agent.read_only))
+        finally:
+            config.driver.close()
 
 
 def plant_once(path: Path) -> dict[str, Any]:
