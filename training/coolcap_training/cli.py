@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from coolcap_training.validation.cli import validate
+
 app = typer.Typer(
     name="coolcap-train",
     help="Train, evaluate, export and measure policies for caps and cooling.",
@@ -32,6 +34,9 @@ Mismatch = Annotated[
 WorkValue = Annotated[
     float, typer.Option("--work-value", min=0.0, max=5.0, help="% energy per % throughput.")
 ]
+
+
+app.command()(validate)
 
 
 def main() -> None:

@@ -199,12 +199,12 @@ def _scatter(data: Path) -> Check:
 
 
 def _zeus_series(pairs: Sequence[tuple[Curve, FloatArray]]) -> dict[str, FloatArray]:
-    """Return what the plots show: all points, and ResNet-50 at its largest batch per GPU."""
+    """Return what plots show: all points, and ResNet-50 at its largest batch where caps bind."""
     series = {
         "zeus.measured": np.concatenate([curve.throughput for curve, _ in pairs]),
         "zeus.predicted": np.concatenate([p[0] for _, p in pairs]),
     }
-    largest = {"A40": 512, "V100": 360, "P100": 128, "RTX6000": 256}
+    largest = {"A40": 512, "V100": 360, "RTX6000": 256}
     for curve, p in pairs:
         gpu, network, batch = curve.name.split()
         if network == "resnet50" and largest.get(gpu) == int(batch):
@@ -271,8 +271,8 @@ def _shipped_checks(shipped: Mapping[str, list[tuple[Curve, FloatArray]]]) -> li
                 value=mean_abs(throughput),
                 target=None,
                 rows=throughput.size,
-                note=f"parameters of the simulated H100 without any fit, over {len(pairs)} sweeps "
-                "of other GPUs",
+                note=f"parameters of the simulated H100 without any fit; sweeps of other GPUs: "
+                f"{len(pairs)}",
             )
         )
     return checks

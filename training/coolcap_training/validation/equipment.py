@@ -159,8 +159,8 @@ def _tower_water(rows: Sequence[Row]) -> list[Check]:
             rows=ratio.size,
             note=f"EnergyPlus evaporates what the saturated leaving air holds: make-up is "
             f"{ratio.min():.2f} to {ratio.max():.2f} of all heat as vapour, more when it is warm; "
-            "we hold one share, so water is right over a year only. The mean is fitted, for its "
-            "blowdown is set by cycles the table does not give",
+            "we hold one share. The mean is fitted, for blowdown depends on cycles of "
+            "concentration that the table does not give",
         )
     ]
 
@@ -274,7 +274,8 @@ def _movers(rows: Sequence[Row]) -> list[Check]:
                     target=target,
                     rows=int(chosen.sum()),
                     note=f"exponent ({exponents[0]:.2f} and {exponents[1]:.2f}) and level fitted "
-                    "to every other row, reported on the rest; sites do not run below it",
+                    "to every other row, reported on the rest; "
+                    f"shipped sites keep air flow above {_FLOW_LOW_RATIO:g}",
                 )
             )
     return checks
