@@ -2,9 +2,11 @@
 
 InfluxDB 1.6 has no ``/api/v2/write`` (1.8 has); nginx rewrites it to ``/write``. Both listen on
 loopback ports of their own, keep their files in a folder of the test and end by their process id.
-For a server of your own set ``COOLCAP_INFLUX_URL``, and where it needs them ``COOLCAP_INFLUX_ORG``,
-``COOLCAP_INFLUX_TOKEN`` and ``COOLCAP_INFLUX_BUCKET``; the bucket must exist and be open to
-InfluxQL under its own name as database.
+
+For a server of your own set ``COOLCAP_INFLUX_URL``; databases named ``coolcap_test…`` are made
+there and dropped. A server of version 2 or 3 also needs ``COOLCAP_INFLUX_TOKEN``,
+``COOLCAP_INFLUX_ORG`` and ``COOLCAP_INFLUX_BUCKET``: an empty bucket, open to InfluxQL under its own
+name as database. What needs a database of its own is skipped there.
 """
 
 import json
@@ -125,7 +127,9 @@ class InfluxServer:
         )
 
     def create(self, database: str) -> None:
-        """Create an empty database; one given from outside is left as it is."""
+        """Create an empty database; a bucket given from outside is left as it is."""
+        # On somebody's server nothing of theirs may go.
+        assert database.startswith("coolcap_test"), database
         if not self.bucket:
             self._get(f'DROP DATABASE "{database}"; CREATE DATABASE "{database}"', "")
 

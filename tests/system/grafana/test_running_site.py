@@ -18,7 +18,7 @@ from support.running_demo import RunningDemo, running_demo, scenario
 
 pytestmark = [pytest.mark.slow, pytest.mark.influxdb]
 
-DATABASE: Final = "coolcap_site"
+DATABASE: Final = "coolcap_test_site"
 MINUTES: Final = 30
 WITHIN_S: Final = 90.0
 CHOSEN: Final = {

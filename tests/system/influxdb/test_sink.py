@@ -73,8 +73,8 @@ def hour() -> list[bytes]:
 def test_every_row_sent_is_stored_with_its_values(
     influx: InfluxServer, tmp_path: Path, hour: list[bytes]
 ) -> None:
-    influx.create("rows")
-    sink = open_sink(influx, "rows", tmp_path / "spool.sqlite")
+    influx.create("coolcap_test_rows")
+    sink = open_sink(influx, "coolcap_test_rows", tmp_path / "spool.sqlite")
 
     for start in range(0, len(hour), 500):
         sink.write(b"".join(line + b"\n" for line in hour[start : start + 500]))
@@ -83,31 +83,31 @@ def test_every_row_sent_is_stored_with_its_values(
 
     assert sink.status().written == len(hour)
     assert sink.status().dropped == 0
-    assert rows_in(influx, "rows") == rows_of(hour)
+    assert rows_in(influx, "coolcap_test_rows") == rows_of(hour)
 
 
 def test_replay_changes_nothing(influx: InfluxServer, tmp_path: Path, hour: list[bytes]) -> None:
-    influx.create("replay")
+    influx.create("coolcap_test_replay")
     body = b"".join(line + b"\n" for line in hour)
     for name in ("first", "second"):
-        sink = open_sink(influx, "replay", tmp_path / name)
+        sink = open_sink(influx, "coolcap_test_replay", tmp_path / name)
         sink.write(body)
         wait_until_written(sink)
         sink.close()
 
-    assert rows_in(influx, "replay") == rows_of(hour)
+    assert rows_in(influx, "coolcap_test_replay") == rows_of(hour)
 
 
 def test_texts_arrive_as_they_were_written(
     influx: InfluxServer, tmp_path: Path, hour: list[bytes]
 ) -> None:
-    influx.create("texts")
-    sink = open_sink(influx, "texts", tmp_path / "spool.sqlite")
+    influx.create("coolcap_test_texts")
+    sink = open_sink(influx, "coolcap_test_texts", tmp_path / "spool.sqlite")
     sink.write(b"".join(line + b"\n" for line in hour if line.startswith(b"event,")))
     wait_until_written(sink)
     sink.close()
 
-    ((events,),) = influx.query('SELECT "message" FROM "event"', database="texts")
+    ((events,),) = influx.query('SELECT "message" FROM "event"', database="coolcap_test_texts")
 
     count = Counter(events.columns["message"])
     assert count["no 'telemetry', restart it"] == 2
@@ -116,8 +116,8 @@ def test_texts_arrive_as_they_were_written(
 
 def test_one_bad_line_costs_no_other(influx: InfluxServer, tmp_path: Path) -> None:
     """A field that was a number and now is a text is refused, with the server's own words."""
-    influx.create("conflict")
-    sink = open_sink(influx, "conflict", tmp_path / "spool.sqlite")
+    influx.create("coolcap_test_conflict")
+    sink = open_sink(influx, "coolcap_test_conflict", tmp_path / "spool.sqlite")
     sink.write(b"plant,site=a it_power_w=1 1000000000\n")
     wait_until_written(sink)
 
@@ -135,14 +135,14 @@ def test_one_bad_line_costs_no_other(influx: InfluxServer, tmp_path: Path) -> No
     assert "it_power_w" in reason
     assert '"high"' in line
     query = 'SELECT count("it_power_w") FROM "plant"'
-    ((counted,),) = influx.query(query, database="conflict")
+    ((counted,),) = influx.query(query, database="coolcap_test_conflict")
     assert counted.columns["count"] == [99]
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
 def test_outage_loses_nothing(mortal_influx: LocalInfluxServer, tmp_path: Path, kill: bool) -> None:
-    mortal_influx.create("outage")
-    sink = open_sink(mortal_influx, "outage", tmp_path / "spool.sqlite")
+    mortal_influx.create("coolcap_test_outage")
+    sink = open_sink(mortal_influx, "coolcap_test_outage", tmp_path / "spool.sqlite")
     problem = ""
     for second in range(300):
         if second == 100:
@@ -163,7 +163,7 @@ def test_outage_loses_nothing(mortal_influx: LocalInfluxServer, tmp_path: Path, 
     assert re.search(r"answered 50[02] .*: lines wait in the spool", problem, re.DOTALL)
     assert (status.written, status.dropped, status.problem) == (6000, 0, "")
     query = 'SELECT count("gpu_power_w") AS "n" FROM "group" GROUP BY "group"'
-    (groups,) = mortal_influx.query(query, database="outage")
+    (groups,) = mortal_influx.query(query, database="coolcap_test_outage")
     assert [one.columns["n"] for one in groups] == [[300]] * 20
 
 
@@ -205,13 +205,13 @@ def test_lines_of_a_killed_writer_arrive_after_its_next_start(
         writer.send_signal(signal.SIGKILL)
         done = max([done, *(int(line) for line in writer.stdout if line.endswith("\n"))])
 
-    influx.create("killed")
-    sink = open_sink(influx, "killed", spool)
+    influx.create("coolcap_test_killed")
+    sink = open_sink(influx, "coolcap_test_killed", spool)
     wait_until_written(sink)
     sink.close()
 
     query = 'SELECT count("gpu_power_w") AS "n" FROM "group" GROUP BY "group"'
-    (groups,) = influx.query(query, database="killed")
+    (groups,) = influx.query(query, database="coolcap_test_killed")
     counts = {one.columns["n"][0] for one in groups}
     assert len(groups) == 20
     # What was announced is there; the batch in progress may be, whole.
