@@ -5,8 +5,8 @@ loopback ports of their own, keep their files in a folder of the test and end by
 
 For a server of your own set ``COOLCAP_INFLUX_URL``; databases named ``coolcap_test…`` are made
 there and dropped. A server of version 2 or 3 also needs ``COOLCAP_INFLUX_TOKEN``,
-``COOLCAP_INFLUX_ORG`` and ``COOLCAP_INFLUX_BUCKET``: an empty bucket, open to InfluxQL under its own
-name as database. What needs a database of its own is skipped there.
+``COOLCAP_INFLUX_ORG`` and ``COOLCAP_INFLUX_BUCKET``: an empty bucket, open to InfluxQL under its
+own name as database. What needs a database of its own is skipped there.
 """
 
 import json
