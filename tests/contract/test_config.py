@@ -55,7 +55,7 @@ def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_site_lists_those_that_are_shipped() -> None:
-    with pytest.raises(ConfigError, match=r"mars is no shipped site \(.*lab-16.*\)"):
+    with pytest.raises(ConfigError, match=r"mars: is no shipped site \(.*lab-16.*\)"):
         load_site_limits("mars")
 
 
