@@ -23,7 +23,7 @@ from coolcap_training.validation.reference import Row, number, read_rows, why_mi
 ZEUS: Final = "gpu/training_cap_curves_zeus_nsdi23.csv"
 CURATED: Final = "gpu/cap_curves_curated.csv"
 _ZEUS_SOURCE: Final = "ml-energy/zeus traces (NSDI'23)"
-_CURATED_SOURCE: Final = "sweeps of six GPUs, see the prose"
+_CURATED_SOURCE: Final = "published cap sweeps of four GPUs, named above"
 THROUGHPUT_TARGET: Final = 0.03
 ENERGY_TARGET: Final = 0.05
 _ABOVE_MIN: Final = 1.4
