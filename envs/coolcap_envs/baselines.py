@@ -57,8 +57,8 @@ FIXED_COOLING: Final[Mapping[str, FixedCooling]] = {
     "B1": FixedCooling(supply_air_temp_c=20.0, chw_supply_temp_c=10.0, cw_supply_temp_c=np.nan),
     "B2": FixedCooling(supply_air_temp_c=22.0, chw_supply_temp_c=14.0, cw_supply_temp_c=np.nan),
 }
-"""Legacy (B0) and two warmer sets. Flows and coolant stay at the site's defaults. Values are those
-of the enumeration behind docs/explanation/baselines.md; sites clip them to their own ranges."""
+"""Legacy (B0) and two warmer sets. Flows and coolant stay at the site's defaults. Values
+and their source: docs/explanation/baselines.md. Sites clip them to their own ranges."""
 
 CAPS: Final = ("C0", "C1", "C2", "rule")
 COOLING: Final = (*FIXED_COOLING, "B3")
