@@ -48,8 +48,8 @@ class Days(StrEnum):
 _WEEKS: Final = {
     Days.ANY: range(6),
     Days.TRAINING: range(4),
-    Days.VALIDATION: range(4, 5),
-    Days.EVALUATION: range(5, 6),
+    Days.EVALUATION: range(4, 5),
+    Days.VALIDATION: range(5, 6),
 }
 
 
