@@ -13,7 +13,7 @@ from coolcap_agent.demo.configs import Scenario
 from coolcap_agent.demo.processes import Processes
 from coolcap_proto.v1 import controller_pb2
 
-POLL_S = 1.0
+POLL_S = 2.0
 LINE_EVERY_RATIO = 0.25
 """Where output is no terminal, one line per quarter of the run is printed instead."""
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from rich import box
 from rich.table import Table
 
 from coolcap_agent.sim.ground_truth import LATENCY
@@ -66,14 +68,14 @@ class Result:
 
 HEADER = (
     "controller",
-    "kWh/GPU·h",
+    "kWh/GPUh",
     "change",
     "kWh",
-    "GPU·h",
+    "GPUh",
     "PUE",
     "L/kWh",
-    "over min",
-    "late min",
+    "over",
+    "late",
 )
 """Facility energy per work and its change against the reference, facility energy, work, PUE, WUE,
 minutes above a temperature limit or power budget, and above the latency target."""
@@ -86,7 +88,7 @@ def cells(result: Result, reference: Result) -> tuple[str, ...]:
     return (
         result.name,
         f"{t.energy_per_work_kwh_per_gpu_h:.4f}",
-        "reference" if result is reference else f"{-100.0 * saving:+.1f} %",
+        "-" if result is reference else f"{-100.0 * saving:+.1f} %",
         f"{t.facility_energy_kwh:.1f}",
         f"{t.work_gpu_h:.1f}",
         f"{t.pue:.3f}",
@@ -98,9 +100,10 @@ def cells(result: Result, reference: Result) -> tuple[str, ...]:
 
 def comparison(results: Sequence[Result], reference: Result, *, title: str) -> Table:
     """Return the table for a terminal."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in HEADER:
-        table.add_column(column, justify="left" if column == "controller" else "right")
+        justify: Literal["left", "right"] = "left" if column == HEADER[0] else "right"
+        table.add_column(column, justify=justify, no_wrap=True)
     for result in results:
         table.add_row(*cells(result, reference))
     return table

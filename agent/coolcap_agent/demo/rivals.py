@@ -24,7 +24,7 @@ MEANINGS: Final = {
     "rule": "trim and respond for caps and cooling: what the policy corrects, and the fallback",
 }
 REFERENCE: Final = "C0+B3"
-IN_PROCESS: Final = "policy, in process"
+IN_PROCESS: Final = "in process"
 _IN_PROCESS_MEANING: Final = "the same policy on the same plant without daemons between: the check"
 
 

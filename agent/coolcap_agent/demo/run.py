@@ -250,6 +250,9 @@ def _show(
     hours = results[0].totals.elapsed_s / 3600.0
     title = f"{hours:.1f} simulated hours; energy per unit of work against {reference.name}"
     console.print(comparison(results, reference, title=title))
+    console.print(
+        "over, late: minutes above a temperature limit or power budget, and above the latency target"
+    )
     for result in results:
         console.print(f"  [bold]{result.name}[/bold]: {result.meaning}")
     for name, text in facts:

@@ -17,7 +17,7 @@ ABSENT_AFTER_MISSES: Final = 3
 ACK_TOLERANCE_S: Final = 0.001
 """Times lose digits on the wire; frames are further apart than this."""
 
-POLL_S: Final = 0.0005
+POLL_S: Final = 0.001
 NAP_MAX_S: Final = 0.05
 """Longest sleep before looking whether to stop."""
 
