@@ -251,7 +251,7 @@ def _show(
     title = f"{hours:.1f} simulated hours; energy per unit of work against {reference.name}"
     console.print(comparison(results, reference, title=title))
     console.print(
-        "over, late: minutes above a temperature limit or power budget, and above the latency target"
+        "over, late: minutes above a temperature limit or power budget, above the latency target"
     )
     for result in results:
         console.print(f"  [bold]{result.name}[/bold]: {result.meaning}")
