@@ -28,14 +28,16 @@ class LowerCaps:
 
 
 class Undecided:
-    """Asks for a little more or less at random, the same for any observation shape."""
+    """Asks for warmer air and water in every second scenario and for colder in the others."""
 
     name = "undecided"
 
     def act(self, observation: Observation) -> Action:
         neutral = Action.neutral(*observation.groups.shape[:-1])
-        random = np.random.default_rng(int(1e6 * observation.plant.sum()) % 2**32)
-        return replace(neutral, plant=random.normal(0.0, 0.02, neutral.plant.shape))
+        plant = neutral.plant.copy()
+        plant[0::2, :2] = 0.5
+        plant[1::2, :2] = -0.5
+        return replace(neutral, plant=plant)
 
 
 def test_a_policy_that_caps_more_uses_less_and_the_claim_says_so() -> None:

@@ -187,10 +187,10 @@ def test_real_server_stores_each_row_once_although_it_was_down(tmp_path: Path) -
     folder = tmp_path / "server"
     folder.mkdir()
     influx = LocalInfluxServer(folder)
-    influx.create("spooled")
+    influx.create("coolcap_test_spooled")
     influx.stop_database()
     sink = open_influx_sink(
-        influx.target("spooled"),
+        influx.target("coolcap_test_spooled"),
         spool_path=tmp_path / "spool.sqlite",
         spool_bytes_max=10_000_000,
     )
@@ -201,7 +201,7 @@ def test_real_server_stores_each_row_once_although_it_was_down(tmp_path: Path) -
         pause = threading.Event()
         while sink.status().waiting:
             pause.wait(0.05)
-        counted = influx.query("SELECT COUNT(it_power_w) FROM plant", database="spooled")
+        counted = influx.query("SELECT COUNT(it_power_w) FROM plant", database="coolcap_test_spooled")
     finally:
         sink.close()
         influx.stop()
