@@ -41,7 +41,14 @@ def _row(tag: str, texts: Sequence[str]) -> str:
 
 
 def _lines(files: Sequence[Path]) -> list[str]:
-    return [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    """Return the lines that are plotted."""
+    shown = ("plant,", "group,")
+    return [
+        line
+        for path in files
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith(shown)
+    ]
 
 
 def write_report(path: Path, what: ReportInput) -> None:

@@ -6,7 +6,9 @@ to the demonstration but the hall: the daemons are started with configs an opera
 """
 
 import json
+import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -108,7 +110,7 @@ def run_demo(
         f"{layout.name}: {int(layout.gpu_count.sum())} GPUs in {layout.group_count} control groups "
         f"on {len(layout.nodes)} nodes; starting {len(files.configs)} processes"
     )
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1, initializer=_step_back) as pool:
         rivals, restored = _run_processes(files, scenario, console, pool, compare=not keep_running)
     results = [_live(files), *rivals]
     reference = next((r for r in results if r.name == REFERENCE), results[0])
@@ -141,6 +143,12 @@ def run_demo(
     else:
         _show(console, results, reference, facts, folder)
     return 0 if summary["restored"] else 1
+
+
+def _step_back() -> None:
+    """Give the calling thread less of the processor than the daemons get, where that exists."""
+    if hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def _run_processes(

@@ -201,7 +201,9 @@ def test_real_server_stores_each_row_once_although_it_was_down(tmp_path: Path) -
         pause = threading.Event()
         while sink.status().waiting:
             pause.wait(0.05)
-        counted = influx.query("SELECT COUNT(it_power_w) FROM plant", database="coolcap_test_spooled")
+        counted = influx.query(
+            "SELECT COUNT(it_power_w) FROM plant", database="coolcap_test_spooled"
+        )
     finally:
         sink.close()
         influx.stop()
