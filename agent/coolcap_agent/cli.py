@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from coolcap_agent.audit_cli import audit_app
 from coolcap_agent.controller.cli import operators
 from coolcap_agent.terminal import Json, complain, say_nested, show
 
@@ -26,6 +27,7 @@ node_app = typer.Typer(help="The agent beside the GPUs of a node.", invoke_witho
 plant_app = typer.Typer(help="The agent beside the cooling plant.", invoke_without_command=True)
 app.add_typer(node_app, name="node")
 app.add_typer(plant_app, name="plant")
+app.add_typer(audit_app, name="audit")
 app.add_typer(operators)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's TOML file.")]

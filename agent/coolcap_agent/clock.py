@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -27,3 +28,8 @@ class RealClock:
     async def sleep_until(self, time_s: float) -> None:
         """Sleep until ``time_s``; returns at once if it has passed."""
         await asyncio.sleep(max(0.0, time_s - time.time()))
+
+
+def time_text(time_s: float) -> str:
+    """Return a site time as ISO 8601, UTC."""
+    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds")

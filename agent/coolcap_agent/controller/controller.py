@@ -8,8 +8,8 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from coolcap_agent.audit import AuditLog
 from coolcap_agent.clock import Clock
-from coolcap_agent.controller.audit import AuditLog
 from coolcap_agent.controller.budgets import Budgets
 from coolcap_agent.controller.config import ControlConfig
 from coolcap_agent.controller.decisions import DecisionLog, DecisionRecord
@@ -23,9 +23,10 @@ from coolcap_agent.controller.remote_plant import RemotePlant
 from coolcap_agent.controller.run_meter import RunMeter
 from coolcap_agent.controller.session import Connection
 from coolcap_agent.controller.status import Scene
-from coolcap_agent.sink.base import Sink
+from coolcap_agent.sink.base import Sink, SinkStatus
 from coolcap_agent.sink.file import FileSink
 from coolcap_agent.sink.several import SeveralSinks
+from coolcap_agent.telemetry_log.happenings import Happening
 from coolcap_agent.telemetry_log.recorder import AgentSeen, Recorder
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Controller:
             on_decision=self._on_decision,
             after_tick=self._record,
         )
+        self.listeners: list[Callable[[LoopState], None]] = []
         self._mode: ModeState | None = None
         self._metrics: ControllerMetrics | None = None
 
@@ -186,6 +188,14 @@ class Controller:
         self.audit.close()
         await asyncio.to_thread(self._sink.close)
 
+    def log_status(self) -> SinkStatus:
+        """Return how the telemetry log is doing."""
+        return self._sink.status()
+
+    def happenings(self) -> list[Happening]:
+        """Return the newest events, the newest first."""
+        return self._recorder.happenings()
+
     def event(self, *, code: str, subject: str, message: str) -> None:
         """Log something a person did; call it in the loop's thread."""
         time_s = float(self.loop.state.telemetry.time_s)
@@ -202,7 +212,7 @@ class Controller:
         time_s = float(state.telemetry.time_s)
         self._meter.add(state.telemetry)
         agents = [self._seen(s, time_s) for s in self.fleet.sessions.values()]
-        self._recorder.record(state, agents)
+        self._recorder.record(state, agents, gpus=self.fleet.state.gpus)
         if self._metrics is not None and self._meter.window is not None:
             totals = self._meter.window.totals
             self._metrics.put(state, agents, totals=totals, log=self._sink.status())
@@ -228,6 +238,8 @@ class Controller:
                 message=problem.message,
                 severity=problem.severity,
             )
+        for listen in self.listeners:
+            listen(state)
 
     def _seen(self, session: Session, time_s: float) -> AgentSeen:
         age_s = time_s - session.measure_time_s

@@ -5,7 +5,6 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from math import isfinite
@@ -14,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from coolcap_agent.clock import time_text
 from coolcap_agent.controller.modes import ModeState
 from coolcap_agent.controller.policy_runner import LoadedPolicy
 from coolcap_agent.sink.rotating_file import RotatingFile
@@ -148,6 +148,11 @@ class DecisionLog:
                     return record
         return None
 
+    def kept(self) -> list[DecisionRecord]:
+        """Return the decisions kept, the oldest first."""
+        with self._lock:
+            return list(self._kept)
+
     def span_s(self) -> tuple[float, float] | None:
         """Return the site times of the oldest and newest decision kept."""
         with self._lock:
@@ -165,11 +170,6 @@ class DecisionLog:
 def reason_codes(bits: int) -> tuple[str, ...]:
     """Return the stable names of the shield's reasons in ``bits``."""
     return tuple(str(reason.name).lower() for reason in Reason if bits & reason)
-
-
-def time_text(time_s: float) -> str:
-    """Return a site time as ISO 8601, UTC."""
-    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds")
 
 
 def _number(value: float) -> float | None:

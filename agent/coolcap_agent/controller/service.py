@@ -6,10 +6,11 @@ from typing import TypeVar
 
 import grpc
 
-from coolcap_agent.controller.audit import AuditError
+from coolcap_agent.audit import AuditError
+from coolcap_agent.clock import time_text
 from coolcap_agent.controller.budgets import BudgetChange, BudgetError, UnknownBudgetError
 from coolcap_agent.controller.controller import Controller
-from coolcap_agent.controller.decisions import DecisionRecord, time_text
+from coolcap_agent.controller.decisions import DecisionRecord
 from coolcap_agent.controller.explain import (
     Explanation,
     UnknownSubjectError,

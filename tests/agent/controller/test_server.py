@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from coolcap_agent import certs
-from coolcap_agent.controller.audit import verify
+from coolcap_agent.audit import verify
 from coolcap_agent.daemon.state_dir import StateDir
 from coolcap_agent.demo.configs import CONTROL, LEASE_TTL_S, OPERATOR
 from coolcap_agent.rpc.address import Address
@@ -45,7 +45,7 @@ def test_operator_steers_a_running_controller_and_sigterm_hands_everything_back(
 
         held = coolcap(demo, "mode", "hold", "--reason", "a test looks on")
         assert held.stdout == "mode hold (was auto): a test looks on\n", held.stderr
-        assert verify(demo.files.folder / "state" / "control" / "audit.jsonl") == 1
+        assert verify(demo.files.folder / "state" / "control" / "audit.jsonl").count == 1
         assert min(demo.changed_count()) >= 2
 
         demo.processes.stop(CONTROL)

@@ -10,7 +10,7 @@ import grpc.aio
 import numpy as np
 import pytest
 
-from coolcap_agent.controller.audit import verify
+from coolcap_agent.audit import verify
 from coolcap_agent.controller.client import ControllerError, Operator
 from coolcap_agent.controller.controller import Controller
 from coolcap_agent.controller.fleet import Fleet
@@ -181,7 +181,7 @@ def test_change_of_mode_is_answered_audited_and_takes_effect(fleet: SmallFleet) 
         assert answer.mode_reason == "filters are changed"
         await until(lambda: all(s.lease.live is None for s in desk.fleet.sessions.values()))
         audit = desk.controller.config.state_dir / "audit.jsonl"
-        assert verify(audit) == 1
+        assert verify(audit).count == 1
         entry = json.loads(audit.read_text())
         assert (entry["who"], entry["what"]) == ("operator", "mode shadow")
 

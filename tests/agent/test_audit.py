@@ -1,8 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from coolcap_agent.controller.audit import AuditError, AuditLog, verify
+from coolcap_agent.audit import AuditError, AuditLog, verify
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_untouched_log_verifies_over_restarts(path: Path) -> None:
-    assert verify(path) == 3
+    assert verify(path).count == 3
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -49,3 +50,32 @@ def test_line_that_is_no_entry_is_told(path: Path) -> None:
 def test_log_that_cannot_be_opened_is_told_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(AuditError, match="cannot be used"):
         AuditLog(tmp_path)
+
+
+def test_log_cut_off_at_its_end_is_told_to_who_knows_the_newest_hash(path: Path) -> None:
+    head = verify(path).head
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+
+    assert verify(path).count == 2
+    with pytest.raises(AuditError, match=f"none of its 2 entries has the hash {head}"):
+        verify(path, known=head)
+
+
+def test_hash_of_an_earlier_check_stays_known_as_the_log_grows(path: Path) -> None:
+    head = verify(path).head
+    log = AuditLog(path)
+    log.add(who="d", what="mode off", reason="test", time_s=1001.0)
+    log.close()
+
+    assert verify(path, known=head).count == 4
+
+
+def test_line_torn_by_a_crash_is_cut_off_and_the_chain_goes_on(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b'{"time":"1970-01-0')
+    log = AuditLog(path)
+    log.add(who="d", what="mode off", reason="test", time_s=1001.0)
+    log.close()
+
+    assert verify(path).count == 4
+    assert json.loads(path.read_text().splitlines()[-1])["who"] == "d"

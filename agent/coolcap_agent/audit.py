@@ -1,0 +1,143 @@
+"""Who changed what and why, in a file whose lines are chained by their hashes.
+
+Each line holds the SHA-256 of the line before it. A line that is changed, removed or put in
+between breaks the chain from there on; ``verify`` says where. Lines cut off at the end leave a
+chain that is whole: who must know of that too keeps the newest hash elsewhere and gives it to
+``verify``.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from coolcap_agent.clock import time_text
+from coolcap_envs.contract.errors import CoolcapError
+
+FIRST: Final = "0" * 64
+
+
+class AuditError(CoolcapError):
+    """The audit log cannot be written or is broken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """A chain that is whole: its number of entries and the hash of the newest."""
+
+    count: int
+    head: str
+
+
+class AuditLog:
+    """Appends entries, each synced to disk before the change takes effect. For one thread.
+
+    Args:
+        path: The file; continued if it exists. What a crash left of a last line is cut off: its
+            change was never made.
+
+    Raises:
+        AuditError: If it cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = path.read_bytes() if path.exists() else b""
+            self._size = content.rfind(b"\n") + 1
+            lines = content[: self._size].splitlines()
+            self._before = _hash(lines[-1]) if lines else FIRST
+            self._file = path.open("ab", buffering=0)
+            if self._size < len(content):
+                os.ftruncate(self._file.fileno(), self._size)
+        except OSError as error:
+            raise AuditError(f"audit log {path} cannot be used: {error.strerror}") from error
+
+    def add(
+        self,
+        *,
+        who: str,
+        what: str,
+        reason: str,
+        time_s: float,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        """Append an entry.
+
+        Args:
+            who: The caller, as its certificate proves.
+            what: What changes, in words.
+            reason: Why, in the caller's words.
+            time_s: Site time.
+            details: More keys and values of JSON; the names of the other arguments stay theirs.
+
+        Raises:
+            AuditError: If it cannot be written; the change must not be made then.
+        """
+        entry = {
+            **(details or {}),
+            "time": time_text(time_s),
+            "who": who,
+            "what": what,
+            "reason": reason,
+            "before": self._before,
+        }
+        line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode()
+        try:
+            # What an earlier failure left of a line must not become part of this one.
+            os.ftruncate(self._file.fileno(), self._size)
+            written = self._file.write(line + b"\n")
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._failed(error.strerror) from error
+        if written != len(line) + 1:
+            raise self._failed("the disk took a part of the entry only")
+        self._size += written
+        self._before = _hash(line)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _failed(self, why: str | None) -> AuditError:
+        return AuditError(f"audit log {self._path} cannot be written: {why}")
+
+
+def verify(path: Path, *, known: str = "") -> Verified:
+    """Check the chain.
+
+    Args:
+        path: The log.
+        known: Hash of an entry, from an earlier check; it must be part of the chain.
+
+    Raises:
+        AuditError: If it is broken; the message names the line.
+    """
+    before, hashes = FIRST, {FIRST}
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise AuditError(f"audit log {path} cannot be read: {error.strerror}") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            said = json.loads(line)["before"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise AuditError(f"{path}, line {number}: is no entry of an audit log") from error
+        if said != before:
+            raise AuditError(f"{path}, line {number}: does not follow from the line before it")
+        before = _hash(line)
+        hashes.add(before)
+    if known and known not in hashes:
+        raise AuditError(
+            f"{path}: none of its {len(lines)} entries has the hash {known}: entries were cut off "
+            "at its end, or it is another log"
+        )
+    return Verified(count=len(lines), head=before)
+
+
+def _hash(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
