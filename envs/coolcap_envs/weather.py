@@ -5,14 +5,17 @@ repaired in silence: a year with a missing hour or value is refused with the row
 """
 
 import csv
+import datetime as dt
 import importlib.util
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coolcap_envs.contract.errors import ConfigError
 from coolcap_envs.contract.telemetry import FloatArray
@@ -38,6 +41,8 @@ _BOUNDS: Final = {
     "pressure, Pa": (50_000.0, 110_000.0),
 }
 _LISTED_ROWS: Final = 5
+_COMMON_YEAR: Final = 2025
+"""Any year without 29 February."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,7 +130,12 @@ def _read_packaged(file_name: str, kind: str) -> tuple[float, FloatArray]:
         offset_h, hours = _parse_tmy3(lines)
     else:
         offset_h, hours = _parse_tmy2(lines)
-    _refuse_gaps(hours, [f"hour {k + 1}" for k in range(len(hours))], origin=str(path))
+    if len(hours) != HOURS_PER_YEAR:
+        told = f"has {len(hours)} hours; a year of {HOURS_PER_YEAR} is needed"
+        raise ConfigError(str(path), [told])
+    first_row = len(lines) - len(hours) + 1
+    rows = np.arange(first_row, first_row + len(hours))
+    _refuse_gaps(hours, rows, origin=str(path), problems=[])
     return offset_h, hours
 
 
@@ -160,49 +170,88 @@ def _read_epw(path: Path) -> tuple[float, FloatArray]:
         if lines[0][0] != "LOCATION":
             raise ValueError
         offset_h = float(lines[0][8])
+        if not -14.0 <= offset_h <= 14.0:
+            problems.append(f"row 1 has time zone {offset_h:g} h, which is outside -14 to 14 h")
     except (IndexError, ValueError):
         problems.append("row 1 is no LOCATION row with a time zone: not an EPW file?")
-    rows: list[tuple[float, float, float]] = []
-    labels: list[str] = []
-    before: tuple[str, ...] | None = None
+    hours = np.full((HOURS_PER_YEAR, 3), np.nan)
+    row_of = np.zeros(HOURS_PER_YEAR, dtype=np.int64)
+    unreadable: list[int] = []
     for number, line in enumerate(lines[8:], start=9):
         if not line:
             continue
         try:
             values = float(line[6]), float(line[7]), float(line[9])
-            hour = int(line[3])
+            month, day, hour = (int(text) for text in line[1:4])
+            at = _hour_of_year(month=month, day=day, hour=hour)
         except (IndexError, ValueError):
-            problems.append(f"row {number} has no dry bulb, dew point and pressure")
+            unreadable.append(number)
             continue
-        stamp = tuple(line[1:4])
-        if hour != len(rows) % 24 + 1 or stamp == before:
+        if row_of[at]:
             problems.append(
-                f"row {number} is month {line[1]}, day {line[2]}, hour {hour}, "
-                f"where hour {len(rows) % 24 + 1} was due: hours are missing or doubled"
+                f"row {number} is month {month}, day {day}, hour {hour}, as row {row_of[at]} is"
             )
-            break
-        before = stamp
-        rows.append(values)
-        labels.append(f"row {number}")
-    if problems:
-        raise ConfigError(str(path), problems)
-    hours = np.array(rows, dtype=np.float64).reshape(-1, 3)
-    _refuse_gaps(hours, labels, origin=str(path))
+            continue
+        hours[at], row_of[at] = values, number
+    if unreadable:
+        problems.append(
+            "month, day and hour of a year of 8760 hours, or dry bulb, dew point and pressure, "
+            f"are missing in {listed(unreadable)}"
+        )
+    problems += _missing_hours(row_of)
+    _refuse_gaps(hours, row_of, origin=str(path), problems=problems)
     return offset_h, hours
 
 
-def _refuse_gaps(hours: FloatArray, labels: list[str], *, origin: str) -> None:
-    """Raise if the year is not complete; ``labels`` name the rows in the message."""
-    problems: list[str] = []
-    if len(hours) != HOURS_PER_YEAR:
-        problems.append(f"has {len(hours)} hours; a year of {HOURS_PER_YEAR} is needed")
+def _hour_of_year(*, month: int, day: int, hour: int) -> int:
+    """Return the place of a local hour, 1 to 24, in a year without 29 February."""
+    if not 1 <= hour <= 24:
+        raise ValueError
+    date = dt.date(_COMMON_YEAR, month, day)
+    return (date - dt.date(_COMMON_YEAR, 1, 1)).days * 24 + hour - 1
+
+
+def _missing_hours(row_of: NDArray[np.int64]) -> list[str]:
+    """Say which stretches of the year no row stands for, at most ``_LISTED_ROWS`` of them."""
+    absent = np.flatnonzero(row_of == 0)
+    if not len(absent):
+        return []
+    stretches = np.split(absent, np.flatnonzero(np.diff(absent) > 1) + 1)
+    told = []
+    for stretch in stretches[:_LISTED_ROWS]:
+        date = dt.date(_COMMON_YEAR, 1, 1) + dt.timedelta(days=int(stretch[0]) // 24)
+        before = f"after row {row_of[stretch[0] - 1]}" if stretch[0] else "at the beginning"
+        told.append(
+            f"{len(stretch)} from month {date.month}, day {date.day}, "
+            f"hour {stretch[0] % 24 + 1} ({before})"
+        )
+    rest = len(stretches) - len(told)
+    more = f" and {rest} more stretches" if rest else ""
+    return [f"{len(absent)} of {HOURS_PER_YEAR} hours are missing: {'; '.join(told)}{more}"]
+
+
+def listed(rows: Sequence[int]) -> str:
+    """Return the first of ``rows`` in words, and how many more there are."""
+    few = ", ".join(f"row {number}" for number in rows[:_LISTED_ROWS])
+    rest = len(rows) - _LISTED_ROWS
+    return f"{few} and {rest} more" if rest > 0 else few
+
+
+def _refuse_gaps(
+    hours: FloatArray,
+    rows: NDArray[np.int64],
+    *,
+    origin: str,
+    problems: list[str],
+) -> None:
+    """Raise if there are problems or values out of range; row 0 stands for an absent hour."""
     for k, (what, (low, high)) in enumerate(_BOUNDS.items()):
-        column = hours[:, k] if len(hours) else np.empty(0)
-        bad = np.flatnonzero(~((column >= low) & (column <= high)))
+        column = hours[:, k]
+        bad = rows[(rows > 0) & ~((column >= low) & (column <= high))]
         if len(bad):
-            rows = ", ".join(labels[i] for i in bad[:_LISTED_ROWS])
-            more = f" and {len(bad) - _LISTED_ROWS} more" if len(bad) > _LISTED_ROWS else ""
-            problems.append(f"{what} is missing or outside {low:g} to {high:g} in {rows}{more}")
+            problems.append(
+                f"{what} is missing or outside {low:g} to {high:g} in {listed(bad.tolist())}"
+            )
     if problems:
         raise ConfigError(origin, problems)
 

@@ -1,7 +1,9 @@
 """Tests of weather years."""
 
+import datetime as dt
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,8 @@ def epw(folder: Path, *, name: str = "year.epw", hours: int = HOURS_PER_YEAR) ->
     for hour in range(hours):
         day, of_day = divmod(hour, 24)
         dry_c = 20.0 if of_day + 1 == 15 else 10.0
-        stamp = f"2017,{day // 31 + 1},{day % 31 + 1},{of_day + 1},0,flags"
+        date = dt.date(2017, 1, 1) + dt.timedelta(days=day)
+        stamp = f"2017,{date.month},{date.day},{of_day + 1},0,flags"
         lines.append(f"{stamp},{dry_c},5.0,70,100000,0,0")
     path = folder / name
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -62,21 +65,55 @@ def test_years_are_in_utc(tmp_path: Path) -> None:
     assert np.flatnonzero(year.outdoor_temp_c == 20.0)[0] == 20  # 15:00 local
 
 
-def test_missing_hours_are_refused_with_their_row(tmp_path: Path) -> None:
-    path = epw(tmp_path)
+def spoiled(path: Path, edit: Callable[[list[str]], None]) -> str:
+    """Return what is said about the file after ``edit`` changed its lines."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    del lines[100]
+    edit(lines)
     path.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(
-        ConfigError, match=r"row 101 is month 1, day 4, hour 22, where hour 21 was due"
-    ):
+    with pytest.raises(ConfigError) as caught:
         load_weather(str(path))
+    return str(caught.value)
+
+
+def test_missing_hours_are_refused_with_their_place(tmp_path: Path) -> None:
+    def edit(lines: list[str]) -> None:
+        del lines[3000:3030]
+        del lines[100]
+
+    said = spoiled(epw(tmp_path), edit)
+
+    assert "31 of 8760 hours are missing" in said
+    assert "1 from month 1, day 4, hour 21 (after row 100)" in said
+    assert "30 from month 5, day 5, hour 17 (after row 2999)" in said
+
+
+def test_an_hour_that_stands_twice_is_refused_with_both_rows(tmp_path: Path) -> None:
+    said = spoiled(epw(tmp_path), lambda lines: lines.insert(100, lines[99]))
+
+    assert "row 101 is month 1, day 4, hour 20, as row 100 is" in said
+    assert "missing" not in said
 
 
 def test_a_short_year_is_refused(tmp_path: Path) -> None:
-    path = epw(tmp_path, hours=8736)
-    with pytest.raises(ConfigError, match="has 8736 hours; a year of 8760 is needed"):
-        load_weather(str(path))
+    said = spoiled(epw(tmp_path), lambda lines: lines.__delitem__(slice(8744, None)))
+
+    assert "24 of 8760 hours are missing: 24 from month 12, day 31, hour 1 (after row 8744)" in said
+
+
+def test_all_problems_of_a_file_stand_in_one_message(tmp_path: Path) -> None:
+    def edit(lines: list[str]) -> None:
+        lines[0] = lines[0].replace("-5.0", "-50.0")
+        lines[50] = lines[50].replace(",10.0,", ",99.9,")
+        lines[60] = "2017,13,1,1,0,flags,10.0,5.0,70,100000"
+        del lines[200]
+
+    said = spoiled(epw(tmp_path), edit)
+
+    assert said.startswith(f"{tmp_path / 'year.epw'}: ")
+    assert "row 1 has time zone -50 h, which is outside -14 to 14 h" in said
+    assert "are missing in row 61" in said
+    assert "2 of 8760 hours are missing" in said
+    assert "dry bulb, °C is missing or outside -70 to 60 in row 51" in said
 
 
 def test_missing_values_are_refused_with_their_rows(tmp_path: Path) -> None:
