@@ -16,6 +16,13 @@ WATER_SPECIFIC_HEAT_J_PER_KG_K: Final = 4186.0
 WATER_DENSITY_KG_PER_L: Final = 0.998
 """Liquid water at 20 °C. Source: IAPWS R7-97 tables. Varies by 1 % up to 45 °C, neglected."""
 
+PG25_SPECIFIC_HEAT_J_PER_KG_K: Final = 3945.0
+"""Water with 25 % propylene glycol by mass at 30 °C, the usual coolant of cold plates. Source:
+CoolProp 8.0, INCOMP::MPG[0.25]. Between 20 and 60 °C it rises by 1.5 %, which is neglected."""
+
+PG25_DENSITY_KG_PER_L: Final = 1.0149
+"""The same at 30 °C. Source: CoolProp 8.0, INCOMP::MPG[0.25]."""
+
 WATER_EVAPORATION_HEAT_J_PER_KG: Final = 2.43e6
 """Latent heat of water at 30 °C. Source: Incropera et al., Table A.6 (2438 kJ/kg at 300 K,
 2426 kJ/kg at 305 K). Varies by 2 % between 15 and 35 °C, neglected."""

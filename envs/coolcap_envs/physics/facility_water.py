@@ -1,0 +1,16 @@
+"""Facility water: the loop between CDUs and dry coolers, of a class of ASHRAE TC 9.9 (W32 to W45)."""
+
+from coolcap_envs.physics.jit import law
+
+
+@law
+def supply_setpoint_c(
+    coolant_setpoint_c: float, approach_k: float, low_c: float, high_c: float
+) -> float:
+    """Return the temperature the building management system holds facility water at.
+
+    It follows the coolant's set point at the distance the heat exchangers need and stays within
+    what the loop is built for: a loop of class W40 is not run warmer than 40 °C, however warm the
+    coolant may be, and no colder than its lowest supply. A warmer set point lets fans rest.
+    """
+    return min(max(coolant_setpoint_c - approach_k, low_c), high_c)
