@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,12 +13,15 @@ from coolcap_agent.daemon.outcome import Outcome
 from coolcap_agent.daemon.point import (
     InForce,
     Point,
+    Restraint,
+    Unrestrained,
     WriteTimes,
     failure_outcome,
     step_towards,
     verification_problem,
 )
 from coolcap_agent.daemon.worker import WorkerError
+from coolcap_agent.daemon.write_log import NoWriteLog, WriteLog, WriteRecord
 from coolcap_agent.drivers.base import DeviceLost, DriverError
 from coolcap_agent.journal import Key, device_of
 from coolcap_agent.lease import Lease
@@ -56,6 +59,8 @@ class Commander:
         writes: WriteTimes,
         clock: Clock,
         driver: Acknowledger,
+        restraint: Restraint | None = None,
+        write_log: WriteLog | None = None,
     ) -> None:
         self._points = points
         self._guard = guard
@@ -64,6 +69,8 @@ class Commander:
         self._turn = asyncio.Lock()
         self._done = CommandLog()
         self._writes = writes
+        self._restraint = restraint or Unrestrained()
+        self._write_log = write_log or NoWriteLog()
         self.commanded: dict[Key, float] = {}
 
     async def carry_out(self, command: Command) -> Answer:
@@ -87,7 +94,13 @@ class Commander:
             if recorded is not None:
                 return recorded
             self._check_form(command)
-            results = await self._write_all(lease, command.targets)
+            if problem := await self._write_log.problem():
+                raise RefusedError(
+                    common_pb2.REFUSAL_REASON_NOT_READY,
+                    f"nothing was written, because writes cannot be recorded: {problem}; mend the "
+                    "disk of the agent's state_dir",
+                )
+            results = await self._write_all(lease, command)
             answer = Answer(
                 epoch=command.epoch,
                 sequence=command.sequence,
@@ -117,10 +130,9 @@ class Commander:
                 said = point.spec.say(value) if point else f"{value} for {name}"
                 raise _invalid(f"{said} is not a finite number{allowed}; nothing was written")
 
-    async def _write_all(
-        self, lease: Lease, targets: Sequence[tuple[Key, float]]
-    ) -> Mapping[Key, Result]:
+    async def _write_all(self, lease: Lease, command: Command) -> Mapping[Key, Result]:
         """Return a result for each target. A point's lock is let go as soon as it is done."""
+        targets = command.targets
         results: dict[Key, Result] = {}
         locked: dict[Key, asyncio.Lock] = {}
         for key, asked in targets:
@@ -139,7 +151,9 @@ class Commander:
                     locked.pop(plan.key).release()
             ready = [plan for plan in plans if isinstance(plan, _Plan)]
             await self._guard.protect(lease, [p.before.entry(p.point.spec.key) for p in ready])
-            for result in await asyncio.gather(*(self._write(lease, p, locked) for p in ready)):
+            why = f"command {command.sequence}"
+            writes = (self._write(lease, p, locked, why=why) for p in ready)
+            for result in await asyncio.gather(*writes):
                 results[result.key] = result
         finally:
             for lock in locked.values():
@@ -207,9 +221,22 @@ class Commander:
         value, why = step_towards(
             spec, target=asked, start=before.value, span_s=self._writes.span_s(spec.key)
         )
-        return _Plan(point=point, asked=asked, before=before, value=value, why=why)
+        held = spec.key in self.commanded and self._guard.holds(spec.key)
+        found = self._restraint.restrain(spec, value=value, start=before.value, held=held)
+        if found.refusal:
+            return Result(
+                key=spec.key,
+                outcome=Outcome.REFUSED_OUT_OF_RANGE,
+                asked=asked,
+                in_force=before,
+                message=found.refusal,
+            )
+        why = "; ".join(text for text in (why, found.why) if text)
+        return _Plan(point=point, asked=asked, before=before, value=found.value, why=why)
 
-    async def _write(self, lease: Lease, plan: _Plan, locked: dict[Key, asyncio.Lock]) -> Result:
+    async def _write(
+        self, lease: Lease, plan: _Plan, locked: dict[Key, asyncio.Lock], *, why: str
+    ) -> Result:
         spec = plan.point.spec
         result = Result(
             key=spec.key,
@@ -221,6 +248,7 @@ class Commander:
         )
         if plan.before.local or not spec.unchanged(plan.before.requested, plan.value):
             result = await self._write_and_verify(lease, plan, result)
+            await self._write_log.note(_record(lease, plan, result, why=why))
         locked.pop(spec.key).release()
         if result.outcome not in (Outcome.APPLIED, Outcome.UNCHANGED):
             self.commanded.pop(spec.key, None)
@@ -254,6 +282,21 @@ class Commander:
             self._guard.faults.begin(key, f"driver took no acknowledgement: {error}")
         else:
             self._guard.faults.end(key, "driver takes acknowledgements again")
+
+
+def _record(lease: Lease, plan: _Plan, result: Result, *, why: str) -> WriteRecord:
+    after = result.in_force
+    return WriteRecord(
+        key=result.key,
+        who=lease.holder,
+        epoch=lease.epoch,
+        why="; ".join(text for text in (why, result.message) if text),
+        before=plan.before.value,
+        asked=result.asked,
+        written=math.nan if result.written is None else result.written,
+        after=math.nan if after is None else after.value,
+        outcome=result.outcome,
+    )
 
 
 def _retrieve(task: asyncio.Task[Answer]) -> None:

@@ -1,6 +1,7 @@
 """Guard, commander and reconciler of one agent, wired together the same way in both."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from coolcap_agent.clock import Clock
 from coolcap_agent.config import AgentConfig
 from coolcap_agent.daemon.commander import Acknowledger, Commander
 from coolcap_agent.daemon.guard import Guard
-from coolcap_agent.daemon.point import Point, WriteTimes
+from coolcap_agent.daemon.point import Point, Restraint, WriteTimes
 from coolcap_agent.daemon.reconciler import Reconciler
 from coolcap_agent.daemon.restorer import PointRestorer
 from coolcap_agent.daemon.state_dir import StateDir
+from coolcap_agent.daemon.write_log import WriteLog
 from coolcap_agent.journal import Journal, Key, device_of
 from coolcap_agent.lease import LeaseKeeper
 from coolcap_agent.logging import FaultLog
@@ -46,6 +48,8 @@ class Control:
 
     guard: Guard
     commander: Commander
+    restorer: PointRestorer
+    writes: WriteTimes
     reconciler: Reconciler
 
     @classmethod
@@ -59,6 +63,9 @@ class Control:
         driver: Acknowledger,
         faults: FaultLog,
         ramp_back: bool,
+        ramp_max_s: float = math.inf,
+        restraint: Restraint | None = None,
+        write_log: WriteLog | None = None,
         mono_s: Callable[[], float] = time.monotonic,
     ) -> "Control":
         """Wire the parts together, and say which points will not be commanded.
@@ -71,9 +78,19 @@ class Control:
             driver: Told of commands that were carried out.
             faults: Where faults are noted.
             ramp_back: Whether values go back within their slew.
+            ramp_max_s: Longest time for that; then the rest goes in one step.
+            restraint: What keeps values from being written at some moments.
+            write_log: Where writes are recorded.
             mono_s: Monotonic clock, for leases.
         """
         writes = WriteTimes(mono_s if config.simulated_clock is None else clock.now_s)
+        restorer = PointRestorer(
+            points=points,
+            writes=writes,
+            ramp=ramp_back,
+            ramp_max_s=ramp_max_s,
+            write_log=write_log,
+        )
         guard = Guard(
             leases=LeaseKeeper(
                 agent=config.agent_id,
@@ -83,16 +100,28 @@ class Control:
                 mono_s=mono_s,
             ),
             journal=Journal(state.journal),
-            restorer=PointRestorer(points=points, writes=writes, ramp=ramp_back),
+            restorer=restorer,
             faults=faults,
             mono_s=mono_s,
         )
-        commander = Commander(points=points, guard=guard, writes=writes, clock=clock, driver=driver)
+        commander = Commander(
+            points=points,
+            guard=guard,
+            writes=writes,
+            clock=clock,
+            driver=driver,
+            restraint=restraint,
+            write_log=write_log,
+        )
         _log_what_is_read_only(list(points.values()))
         return cls(
             guard=guard,
             commander=commander,
-            reconciler=Reconciler(points=points, guard=guard, commander=commander),
+            restorer=restorer,
+            writes=writes,
+            reconciler=Reconciler(
+                points=points, guard=guard, commander=commander, write_log=write_log
+            ),
         )
 
 

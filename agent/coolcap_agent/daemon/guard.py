@@ -95,6 +95,8 @@ class Guard:
         self._ramping: set[Key] = set()
         self._watched: Lease | None = None
         self._closed = False
+        self.veto = ""
+        """Why no lease is granted now, for people; empty if it is."""
 
     @property
     def state(self) -> GuardState:
@@ -149,6 +151,8 @@ class Guard:
             # Nothing is awaited from here on, so what is checked still holds at the grant.
             if self._closed:
                 raise _not_ready("the agent is stopping; try again when it is back")
+            if self.veto:
+                raise _not_ready(self.veto)
             if self.leases.live() is None and self._fresh():
                 raise _not_ready(
                     "values from before the last lease are being restored; try again in a second"
@@ -205,6 +209,14 @@ class Guard:
                 if due := self._due():
                     passes.create_task(self._restore(due, at_once=False))
                 await asyncio.sleep(TICK_S)
+
+    def revoke(self, why: str) -> None:
+        """End the live lease at once; what was written under it goes back with the next tick."""
+        lease = self.leases.live()
+        if lease is not None:
+            log.warning("lease of %s, epoch %d, is ended: %s", lease.holder, lease.epoch, why)
+            self.leases.revoke()
+            self._watched = None
 
     def close(self) -> None:
         """End any lease and grant no other: from now on nobody may write."""

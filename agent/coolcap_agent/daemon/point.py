@@ -30,13 +30,15 @@ class InForce:
     """What a device says after asking it; NaN where it does not.
 
     ``requested`` is what was last asked of it, ``effective`` what it follows. ``local``: its own
-    control decides. ``overridden`` says who holds it against us, empty if nobody.
+    control decides. ``overridden`` says who holds it against us, empty if nobody. ``local_value``
+    is what would be in force if our value were taken away.
     """
 
     requested: float
     effective: float
     local: bool = False
     overridden: str = ""
+    local_value: float = math.nan
 
     @property
     def value(self) -> float:
@@ -151,8 +153,41 @@ class Point(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restrained:
+    """A value that may be written at this moment, why it differs, or why none may be."""
+
+    value: float
+    why: str = ""
+    refusal: str = ""
+
+
+class Restraint(Protocol):
+    """What keeps a value from being written at this moment, beside range and slew."""
+
+    def restrain(self, spec: Spec, *, value: float, start: float, held: bool) -> Restrained:
+        """Return the nearest value that may be written now.
+
+        Args:
+            spec: The point.
+            value: Within range and slew.
+            start: Value in force, NaN if not known.
+            held: Whether ``start`` was written under the live lease.
+        """
+        ...
+
+
+class Unrestrained:
+    """Nothing does."""
+
+    def restrain(self, spec: Spec, *, value: float, start: float, held: bool) -> Restrained:
+        """Return the value."""
+        del spec, start, held
+        return Restrained(value=value)
+
+
 class WriteTimes:
-    """When each point was written last; slews are measured from there.
+    """When each point was written last, and since when it is on its way back.
 
     Args:
         now_s: Site time where it is simulated, else the monotonic clock: setting the host's clock
@@ -162,14 +197,22 @@ class WriteTimes:
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
         self._times_s: dict[Key, float] = {}
+        self._ramps_s: dict[Key, float] = {}
 
-    def note(self, key: Key) -> None:
+    def note(self, key: Key, *, on_its_way_back: bool = False) -> None:
         """Note that a point was written now."""
         self._times_s[key] = self._now_s()
+        if not on_its_way_back:
+            self._ramps_s.pop(key, None)
 
     def span_s(self, key: Key) -> float:
         """Return the time since the last write, infinite before the first."""
         return self._now_s() - self._times_s.get(key, -math.inf)
+
+    def ramp_s(self, key: Key) -> float:
+        """Return for how long a point has been on its way back; the first call begins it."""
+        now_s = self._now_s()
+        return now_s - self._ramps_s.setdefault(key, now_s)
 
 
 def step_towards(

@@ -1,11 +1,14 @@
 """Comparing, at each reading, what is in force with what was commanded."""
 
+import math
 from collections.abc import Mapping
 
 from coolcap_agent.daemon.commander import Commander
 from coolcap_agent.daemon.guard import Guard
-from coolcap_agent.daemon.point import InForce, Point, Spec
+from coolcap_agent.daemon.outcome import Outcome
+from coolcap_agent.daemon.point import InForce, Point, Spec, failure_outcome
 from coolcap_agent.daemon.worker import WorkerError
+from coolcap_agent.daemon.write_log import NoWriteLog, WriteLog, WriteRecord
 from coolcap_agent.drivers.base import DriverError
 from coolcap_agent.journal import Key, device_of
 
@@ -17,8 +20,16 @@ class Reconciler:
     does not (a person at the plant may have overridden us on purpose).
     """
 
-    def __init__(self, *, points: Mapping[Key, Point], guard: Guard, commander: Commander) -> None:
+    def __init__(
+        self,
+        *,
+        points: Mapping[Key, Point],
+        guard: Guard,
+        commander: Commander,
+        write_log: WriteLog | None = None,
+    ) -> None:
         self._points = points
+        self._write_log = write_log or NoWriteLog()
         self._guard = guard
         self._commander = commander
         self.overridden: set[Key] = set()
@@ -59,7 +70,7 @@ class Reconciler:
                 f"somebody else{by}; {then}",
             )
             if spec.reapply:
-                await self._reapply(self._points[key], commanded)
+                await self._reapply(self._points[key], commanded, before=in_force)
 
     def _note_stricter_limit(self, spec: Spec, in_force: InForce) -> None:
         fault = f"{device_of(spec.key)} limited"
@@ -75,14 +86,30 @@ class Reconciler:
                 fault, f"{device_of(spec.key)} is limited by nobody else any more"
             )
 
-    async def _reapply(self, point: Point, commanded: float) -> None:
+    async def _reapply(self, point: Point, commanded: float, *, before: InForce) -> None:
         lease = self._guard.leases.live()
         if lease is None:
             return
-        async with self._guard.lock(point.spec.key):
+        key, outcome, after_value = point.spec.key, Outcome.APPLIED, math.nan
+        async with self._guard.lock(key):
             try:
-                await point.write(
+                after = await point.write(
                     commanded, allowed=lambda: self._guard.leases.may_write(lease.epoch)
                 )
-            except (DriverError, WorkerError):
-                return  # the next reading finds it still changed, and the fault is open
+                after_value = after.value
+            except (DriverError, WorkerError) as error:
+                # The next reading finds it still changed, and the fault is open.
+                outcome = failure_outcome(error)
+            await self._write_log.note(
+                WriteRecord(
+                    key=key,
+                    who=lease.holder,
+                    epoch=lease.epoch,
+                    why="somebody else had changed it",
+                    before=before.value,
+                    asked=commanded,
+                    written=commanded,
+                    after=after_value,
+                    outcome=outcome,
+                )
+            )

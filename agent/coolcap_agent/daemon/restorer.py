@@ -1,11 +1,13 @@
 """Putting journaled values back, point by point."""
 
 import logging
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from coolcap_agent.daemon.guard import Restored
 from coolcap_agent.daemon.outcome import Outcome
 from coolcap_agent.daemon.point import (
+    InForce,
     Point,
     WriteTimes,
     failure_outcome,
@@ -13,6 +15,7 @@ from coolcap_agent.daemon.point import (
     verification_problem,
 )
 from coolcap_agent.daemon.worker import WorkerError
+from coolcap_agent.daemon.write_log import NoWriteLog, WriteLog, WriteRecord
 from coolcap_agent.drivers.base import DriverError
 from coolcap_agent.journal import Entry, Key, device_of
 
@@ -28,14 +31,24 @@ class PointRestorer:
         points: All points by key.
         writes: When each was written last.
         ramp: Whether values go back within the slew of their point, instead of in one step.
+        ramp_max_s: A ramp that takes longer ends in one step.
+        write_log: Where writes are recorded.
     """
 
     def __init__(
-        self, *, points: Mapping[Key, Point], writes: WriteTimes, ramp: bool = False
+        self,
+        *,
+        points: Mapping[Key, Point],
+        writes: WriteTimes,
+        ramp: bool = False,
+        ramp_max_s: float = math.inf,
+        write_log: WriteLog | None = None,
     ) -> None:
         self._points = points
         self._writes = writes
-        self._ramp = ramp
+        self._write_log = write_log or NoWriteLog()
+        self.ramp = ramp
+        self.ramp_max_s = ramp_max_s
 
     def values_without_journal(self) -> Sequence[Entry]:
         """Return the points' defaults, to be restored when the journal was damaged."""
@@ -65,8 +78,9 @@ class PointRestorer:
                 message="the driver has no such device any more; if it is gone for good, stop the "
                 "agent and remove its journal",
             )
+        late = self._writes.ramp_s(entry.key) > self.ramp_max_s
         try:
-            return await self._put_back(point, entry, ramp=self._ramp and not at_once)
+            return await self._put_back(point, entry, ramp=self.ramp and not (at_once or late))
         except (DriverError, WorkerError) as error:
             return Restored(entry=entry, outcome=failure_outcome(error), message=str(error))
 
@@ -74,28 +88,67 @@ class PointRestorer:
         spec = point.spec
         before = await point.read()
         done, note = True, ""
+        target = entry.value
+        if entry.local and math.isfinite(before.local_value):
+            target = before.local_value  # the equipment's own program may have moved on meanwhile
         if before.overridden:
             note = f"left as it is: {before.overridden}"
         # Exactly, without tolerance: a value close by is not the one that was in force.
-        elif entry.value is not None and before.requested != entry.value:
-            value = entry.value
+        elif target is not None and before.requested != target:
+            value = target
             if ramp:
                 value, _ = step_towards(
                     spec,
-                    target=entry.value,
+                    target=target,
                     start=before.value,
                     span_s=self._writes.span_s(spec.key),
                     restoring=True,
                 )
-            after = await point.write(value, allowed=_always)
-            self._writes.note(spec.key)
-            if problem := verification_problem(spec, written=value, after=after):
-                return Restored(entry=entry, outcome=Outcome.NOT_VERIFIED, message=problem)
-            done = value == entry.value
+            done = value == target
+            if not (done and entry.local and math.isfinite(before.local_value)):
+                problem = await self._write(point, before=before, target=target, value=value)
+                if problem:
+                    return Restored(entry=entry, outcome=Outcome.NOT_VERIFIED, message=problem)
         if done and entry.local:
             await point.release()
+            await self._note(spec.key, before=before, target=target, value=math.nan)
         outcome = Outcome.RESTORED if done else Outcome.RESTORING
         return Restored(entry=entry, outcome=outcome, message=note)
+
+    async def _write(self, point: Point, *, before: InForce, target: float, value: float) -> str:
+        """Write a value on its way back; return how the read-back contradicts it."""
+        after = await point.write(value, allowed=_always)
+        self._writes.note(point.spec.key, on_its_way_back=True)
+        problem = verification_problem(point.spec, written=value, after=after)
+        await self._note(
+            point.spec.key, before=before, target=target, value=value, after=after, problem=problem
+        )
+        return problem
+
+    async def _note(
+        self,
+        key: Key,
+        *,
+        before: InForce,
+        target: float | None,
+        value: float,
+        after: InForce | None = None,
+        problem: str = "",
+    ) -> None:
+        done = Outcome.RESTORING if after is not None else Outcome.RESTORED
+        await self._write_log.note(
+            WriteRecord(
+                key=key,
+                who="agent",
+                epoch=0,
+                why=problem or ("hand-back" if after is not None else "given back"),
+                before=before.value,
+                asked=math.nan if target is None else target,
+                written=value,
+                after=math.nan if after is None else after.value,
+                outcome=Outcome.NOT_VERIFIED if problem else done,
+            )
+        )
 
 
 def _always() -> bool:

@@ -1,0 +1,158 @@
+"""Every write of an agent, told to whoever keeps a record: who, why, before, asked and after."""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from coolcap_agent.audit import AuditError, AuditLog
+from coolcap_agent.daemon.outcome import Outcome
+from coolcap_agent.daemon.worker import Worker, WorkerError
+from coolcap_agent.journal import Key, device_of
+from coolcap_agent.lease import Lease
+from coolcap_agent.logging import FaultLog
+
+DISK_DEADLINE_S: Final = 5.0
+"""Longest wait for the disk of the record."""
+WAITING_MAX: Final = 10_000
+"""Records kept in memory while the disk refuses; the oldest are given up first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteRecord:
+    """One write to one point, or one that was tried; NaN where a value is not known.
+
+    Attributes:
+        key: The point.
+        who: Holder of the lease, or ``agent``.
+        epoch: Of the lease, 0 without one.
+        why: What it was for.
+        before: What was in force.
+        asked: What the command said, or what was to be restored.
+        written: What was written; NaN if nothing was, or the point was given back.
+        after: What was in force when it was read back.
+        outcome: What became of it.
+    """
+
+    key: Key
+    who: str
+    epoch: int
+    why: str
+    before: float
+    asked: float
+    written: float
+    after: float
+    outcome: Outcome
+
+    def details(self) -> dict[str, object]:
+        """Return the numbers for a record in JSON, None where one is not known."""
+        return {
+            "device": self.key[0],
+            "lever": self.key[1],
+            "epoch": self.epoch,
+            "value_before": _number(self.before),
+            "value_asked": _number(self.asked),
+            "value_written": _number(self.written),
+            "value_after": _number(self.after),
+            "outcome": self.outcome.value,
+        }
+
+
+class WriteLog(Protocol):
+    """Keeps a record of writes."""
+
+    async def problem(self) -> str:
+        """Return why writes cannot be recorded, empty if they can; a command needs that."""
+        ...
+
+    async def note(self, record: WriteRecord) -> None:
+        """Keep a record; never raises, a value must be restored even if that fails."""
+        ...
+
+
+class NoWriteLog:
+    """Keeps nothing."""
+
+    async def problem(self) -> str:
+        """Return nothing."""
+        return ""
+
+    async def note(self, record: WriteRecord) -> None:
+        """Do nothing."""
+
+
+class AuditedWrites:
+    """Keeps every write in a hash-chained audit log, in order.
+
+    What the disk does not take waits in memory, and no command is carried out until it has.
+    """
+
+    def __init__(self, log: AuditLog, *, faults: FaultLog, now_s: Callable[[], float]) -> None:
+        self._log = log
+        self._faults = faults
+        self._now_s = now_s
+        self._disk = Worker("disk of the audit log")
+        self._waiting: deque[_Line] = deque(maxlen=WAITING_MAX)
+
+    async def problem(self) -> str:
+        """Try again what the disk has not taken; return why it does not, empty if it does."""
+        return await self._flush() if self._waiting else ""
+
+    async def note(self, record: WriteRecord) -> None:
+        """Append a write."""
+        what = f"write {device_of(record.key)}"
+        await self._add(_Line(record.who, what, record.why, self._now_s(), record.details()))
+
+    async def say(self, *, who: str, what: str, reason: str) -> None:
+        """Append something else that was done; never raises."""
+        await self._add(_Line(who, what, reason, self._now_s(), {}))
+
+    def close(self) -> None:
+        """Let the thread end; the file closes with the process."""
+        self._disk.close()
+
+    async def _add(self, line: "_Line") -> None:
+        self._waiting.append(line)
+        await self._flush()
+
+    async def _flush(self) -> str:
+        """Append all that waits; return why it cannot be."""
+        try:
+            await self._disk.call(self._append, deadline_s=DISK_DEADLINE_S)
+        except (AuditError, WorkerError) as error:
+            self._faults.begin("audit", f"no command is carried out until this ends: {error}")
+            return str(error)
+        self._faults.end("audit", "writes are recorded again")
+        return ""
+
+    def _append(self) -> None:
+        """Append in the disk's thread, one call at a time."""
+        while self._waiting:
+            line = self._waiting[0]
+            self._log.add(
+                who=line.who,
+                what=line.what,
+                reason=line.reason,
+                time_s=line.time_s,
+                details=line.details,
+            )
+            self._waiting.popleft()
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    who: str
+    what: str
+    reason: str
+    time_s: float
+    details: dict[str, object]
+
+
+def whose(lease: Lease | None) -> str:
+    """Return who writes under ``lease``."""
+    return "agent" if lease is None else lease.holder
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
