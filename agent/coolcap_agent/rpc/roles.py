@@ -40,6 +40,8 @@ METHOD_ROLES: Final[Mapping[str, Role]] = {
     "/coolcap.v1.Controller/GetDecision": Role.READ,
     "/coolcap.v1.Controller/SetMode": Role.CONTROL,
     "/coolcap.v1.Controller/SetBudget": Role.CONTROL,
+    "/coolcap.v1.Controller/SetOverride": Role.CONTROL,
+    "/coolcap.v1.Controller/SetSwitchback": Role.CONTROL,
     "/coolcap.v1.Controller/ReleaseControl": Role.CONTROL,
     "/grpc.health.v1.Health/Check": Role.READ,
     "/grpc.health.v1.Health/List": Role.READ,

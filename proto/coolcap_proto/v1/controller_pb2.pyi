@@ -44,7 +44,9 @@ class _ModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mode.ValueType],
     MODE_FALLBACK: _Mode.ValueType  # 6
     """The policy or its inputs failed: the feedback rule or safe setpoints act. Left by itself."""
     MODE_OVERRIDDEN: _Mode.ValueType  # 7
-    """A person or the building's control overrides; nothing is written until it ends."""
+    """A person or the building's control overrides a value: the policy stands back, the feedback rule
+    decides about the others. Left by itself.
+    """
     MODE_TRIPPED: _Mode.ValueType  # 8
     """A hard limit was passed: cooling is handed back, caps stay as they are. Left only by a person."""
 
@@ -66,10 +68,68 @@ MODE_HOLD: Mode.ValueType  # 5
 MODE_FALLBACK: Mode.ValueType  # 6
 """The policy or its inputs failed: the feedback rule or safe setpoints act. Left by itself."""
 MODE_OVERRIDDEN: Mode.ValueType  # 7
-"""A person or the building's control overrides; nothing is written until it ends."""
+"""A person or the building's control overrides a value: the policy stands back, the feedback rule
+decides about the others. Left by itself.
+"""
 MODE_TRIPPED: Mode.ValueType  # 8
 """A hard limit was passed: cooling is handed back, caps stay as they are. Left only by a person."""
 Global___Mode: _TypeAlias = Mode  # noqa: Y015
+
+class _Arm:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ArmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Arm.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ARM_UNSPECIFIED: _Arm.ValueType  # 0
+    """Nobody, or not divided."""
+    ARM_POLICY: _Arm.ValueType  # 1
+    """The policy, around the feedback rule."""
+    ARM_BASELINE: _Arm.ValueType  # 2
+    """The feedback rule alone."""
+
+class Arm(_Arm, metaclass=_ArmEnumTypeWrapper):
+    """Who decides."""
+
+ARM_UNSPECIFIED: Arm.ValueType  # 0
+"""Nobody, or not divided."""
+ARM_POLICY: Arm.ValueType  # 1
+"""The policy, around the feedback rule."""
+ARM_BASELINE: Arm.ValueType  # 2
+"""The feedback rule alone."""
+Global___Arm: _TypeAlias = Arm  # noqa: Y015
+
+class _LeadershipState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LeadershipStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LeadershipState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LEADERSHIP_STATE_UNSPECIFIED: _LeadershipState.ValueType  # 0
+    """Never sent."""
+    LEADERSHIP_STATE_ALONE: _LeadershipState.ValueType  # 1
+    """The only controller of its hall; needs no majority."""
+    LEADERSHIP_STATE_LEADING: _LeadershipState.ValueType  # 2
+    """Holds the leases of a majority of the agents and acts."""
+    LEADERSHIP_STATE_CANDIDATE: _LeadershipState.ValueType  # 3
+    """Asks for leases; does not act yet."""
+    LEADERSHIP_STATE_STANDBY: _LeadershipState.ValueType  # 4
+    """Holds no lease; another controller acts, or it may not try."""
+
+class LeadershipState(_LeadershipState, metaclass=_LeadershipStateEnumTypeWrapper):
+    """Whether a controller may act."""
+
+LEADERSHIP_STATE_UNSPECIFIED: LeadershipState.ValueType  # 0
+"""Never sent."""
+LEADERSHIP_STATE_ALONE: LeadershipState.ValueType  # 1
+"""The only controller of its hall; needs no majority."""
+LEADERSHIP_STATE_LEADING: LeadershipState.ValueType  # 2
+"""Holds the leases of a majority of the agents and acts."""
+LEADERSHIP_STATE_CANDIDATE: LeadershipState.ValueType  # 3
+"""Asks for leases; does not act yet."""
+LEADERSHIP_STATE_STANDBY: LeadershipState.ValueType  # 4
+"""Holds no lease; another controller acts, or it may not try."""
+Global___LeadershipState: _TypeAlias = LeadershipState  # noqa: Y015
 
 class _AgentKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -193,6 +253,11 @@ class GetStatusResponse(_message.Message):
     LEVERS_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
     CONTROLLER_VERSION_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
+    CANARY_RATIO_FIELD_NUMBER: _builtins.int
+    ARMS_FIELD_NUMBER: _builtins.int
+    SWITCHBACK_FIELD_NUMBER: _builtins.int
+    LEADERSHIP_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     """Name of the site, as in its file."""
     mode: Global___Mode.ValueType
@@ -201,6 +266,10 @@ class GetStatusResponse(_message.Message):
     """Why this mode is in force, for people; never empty."""
     controller_version: _builtins.str
     """Version of the controller, for example "0.1.0"."""
+    canary_ratio: _builtins.float
+    """Share of the groups the policy decides about, chosen by the hash of their names; 1: all. Below
+    1 the plant's levers stay with the feedback rule.
+    """
     @_builtins.property
     def site_time(self) -> _timestamp_pb2.Timestamp:
         """Site time of the last tick."""
@@ -245,6 +314,22 @@ class GetStatusResponse(_message.Message):
     def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___Problem]:
         """What is wrong now, the gravest first; empty: nothing."""
 
+    @_builtins.property
+    def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverrideStatus]:
+        """Every override that holds, by ascending subject: of people and of the plant's own control."""
+
+    @_builtins.property
+    def arms(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArmStatus]:
+        """The groups under the policy and those under the rule, apart; empty unless 0 < canary_ratio < 1."""
+
+    @_builtins.property
+    def switchback(self) -> Global___SwitchbackStatus:
+        """The switchback that runs or is planned; absent: none."""
+
+    @_builtins.property
+    def leadership(self) -> Global___LeadershipStatus:
+        """Which of several controllers of one hall acts, and why."""
+
     def __init__(
         self,
         *,
@@ -263,14 +348,241 @@ class GetStatusResponse(_message.Message):
         levers: _abc.Iterable[Global___LeverStatus] | None = ...,
         problems: _abc.Iterable[Global___Problem] | None = ...,
         controller_version: _builtins.str = ...,
+        overrides: _abc.Iterable[Global___OverrideStatus] | None = ...,
+        canary_ratio: _builtins.float = ...,
+        arms: _abc.Iterable[Global___ArmStatus] | None = ...,
+        switchback: Global___SwitchbackStatus | None = ...,
+        leadership: Global___LeadershipStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["loop", b"loop", "meters", b"meters", "mode_start_time", b"mode_start_time", "policy", b"policy", "power", b"power", "site_time", b"site_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["leadership", b"leadership", "loop", b"loop", "meters", b"meters", "mode_start_time", b"mode_start_time", "policy", b"policy", "power", b"power", "site_time", b"site_time", "switchback", b"switchback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "budgets", b"budgets", "controller_version", b"controller_version", "groups", b"groups", "levers", b"levers", "loop", b"loop", "meters", b"meters", "mode", b"mode", "mode_reason", b"mode_reason", "mode_start_time", b"mode_start_time", "policy", b"policy", "power", b"power", "problems", b"problems", "site", b"site", "site_time", b"site_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "arms", b"arms", "budgets", b"budgets", "canary_ratio", b"canary_ratio", "controller_version", b"controller_version", "groups", b"groups", "leadership", b"leadership", "levers", b"levers", "loop", b"loop", "meters", b"meters", "mode", b"mode", "mode_reason", b"mode_reason", "mode_start_time", b"mode_start_time", "overrides", b"overrides", "policy", b"policy", "power", b"power", "problems", b"problems", "site", b"site", "site_time", b"site_time", "switchback", b"switchback"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class OverrideStatus(_message.Message):
+    """A value that is not the policy's to decide."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    LEVER_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    WHO_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    """Name of a control group: its power cap per GPU, W."""
+    lever: _builtins.str
+    """Name of a lever of the plant."""
+    value: _builtins.float
+    """What it is held to, in the lever's unit; absent: the plant's own control decides."""
+    who: _builtins.str
+    """Who: the caller's certificate, or the agent that reports it."""
+    reason: _builtins.str
+    """Why, for people."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began, site time."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends, exclusive, site time; absent: when the plant's control lets go."""
+
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        lever: _builtins.str = ...,
+        value: _builtins.float | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        who: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "end_time", b"end_time", "group", b"group", "lever", b"lever", "start_time", b"start_time", "subject", b"subject", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "end_time", b"end_time", "group", b"group", "lever", b"lever", "reason", b"reason", "start_time", b"start_time", "subject", b"subject", "value", b"value", "who", b"who"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["group", "lever"]  # noqa: Y015
+    _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
+
+Global___OverrideStatus: _TypeAlias = OverrideStatus  # noqa: Y015
+
+@_typing.final
+class ArmStatus(_message.Message):
+    """Groups that are decided about in one way. Ratios and powers from valid readings only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARM_FIELD_NUMBER: _builtins.int
+    GROUP_COUNT_FIELD_NUMBER: _builtins.int
+    GPU_COUNT_FIELD_NUMBER: _builtins.int
+    GPU_POWER_W_FIELD_NUMBER: _builtins.int
+    POWER_CAP_W_FIELD_NUMBER: _builtins.int
+    WORK_RATE_RATIO_FIELD_NUMBER: _builtins.int
+    arm: Global___Arm.ValueType
+    """Who decides about them."""
+    group_count: _builtins.int
+    """How many."""
+    gpu_count: _builtins.int
+    """GPUs of them."""
+    gpu_power_w: _builtins.float
+    """Mean power per GPU, W."""
+    power_cap_w: _builtins.float
+    """Mean power limit in force per GPU, W."""
+    work_rate_ratio: _builtins.float
+    """Mean useful work per second relative to uncapped."""
+    def __init__(
+        self,
+        *,
+        arm: Global___Arm.ValueType = ...,
+        group_count: _builtins.int = ...,
+        gpu_count: _builtins.int = ...,
+        gpu_power_w: _builtins.float | None = ...,
+        power_cap_w: _builtins.float | None = ...,
+        work_rate_ratio: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_gpu_power_w", b"_gpu_power_w", "_power_cap_w", b"_power_cap_w", "_work_rate_ratio", b"_work_rate_ratio", "gpu_power_w", b"gpu_power_w", "power_cap_w", b"power_cap_w", "work_rate_ratio", b"work_rate_ratio"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gpu_power_w", b"_gpu_power_w", "_power_cap_w", b"_power_cap_w", "_work_rate_ratio", b"_work_rate_ratio", "arm", b"arm", "gpu_count", b"gpu_count", "gpu_power_w", b"gpu_power_w", "group_count", b"group_count", "power_cap_w", b"power_cap_w", "work_rate_ratio", b"work_rate_ratio"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__gpu_power_w: _TypeAlias = _typing.Literal["gpu_power_w"]  # noqa: Y015
+    _WhichOneofArgType__gpu_power_w: _TypeAlias = _typing.Literal["_gpu_power_w", b"_gpu_power_w"]  # noqa: Y015
+    _WhichOneofReturnType__power_cap_w: _TypeAlias = _typing.Literal["power_cap_w"]  # noqa: Y015
+    _WhichOneofArgType__power_cap_w: _TypeAlias = _typing.Literal["_power_cap_w", b"_power_cap_w"]  # noqa: Y015
+    _WhichOneofReturnType__work_rate_ratio: _TypeAlias = _typing.Literal["work_rate_ratio"]  # noqa: Y015
+    _WhichOneofArgType__work_rate_ratio: _TypeAlias = _typing.Literal["_work_rate_ratio", b"_work_rate_ratio"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gpu_power_w) -> _WhichOneofReturnType__gpu_power_w | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__power_cap_w) -> _WhichOneofReturnType__power_cap_w | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__work_rate_ratio) -> _WhichOneofReturnType__work_rate_ratio | None: ...
+
+Global___ArmStatus: _TypeAlias = ArmStatus  # noqa: Y015
+
+@_typing.final
+class SwitchbackStatus(_message.Message):
+    """A switchback: blocks in pairs, one of each pair under the policy and one under the rule, in an
+    order drawn from the seed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    BLOCK_FIELD_NUMBER: _builtins.int
+    WASHOUT_FIELD_NUMBER: _builtins.int
+    PAIR_COUNT_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    BLOCK_INDEX_FIELD_NUMBER: _builtins.int
+    ARM_FIELD_NUMBER: _builtins.int
+    WASHING_OUT_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    pair_count: _builtins.int
+    """Pairs of blocks."""
+    seed: _builtins.int
+    """Seed the order is drawn from."""
+    block_index: _builtins.int
+    """The block now, from 0; absent before the first and after the last."""
+    arm: Global___Arm.ValueType
+    """Who decides in this block."""
+    washing_out: _builtins.bool
+    """Whether the block's washout still runs."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Begin of the first block, site time."""
+
+    @_builtins.property
+    def block(self) -> _duration_pb2.Duration:
+        """Length of a block, site time."""
+
+    @_builtins.property
+    def washout(self) -> _duration_pb2.Duration:
+        """Begin of each block that a report leaves out, site time: the hall still remembers the last one."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """End of the last block, exclusive, site time."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        block: _duration_pb2.Duration | None = ...,
+        washout: _duration_pb2.Duration | None = ...,
+        pair_count: _builtins.int = ...,
+        seed: _builtins.int = ...,
+        block_index: _builtins.int | None = ...,
+        arm: Global___Arm.ValueType = ...,
+        washing_out: _builtins.bool = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_block_index", b"_block_index", "block", b"block", "block_index", b"block_index", "end_time", b"end_time", "start_time", b"start_time", "washout", b"washout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_block_index", b"_block_index", "arm", b"arm", "block", b"block", "block_index", b"block_index", "end_time", b"end_time", "pair_count", b"pair_count", "seed", b"seed", "start_time", b"start_time", "washing_out", b"washing_out", "washout", b"washout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__block_index: _TypeAlias = _typing.Literal["block_index"]  # noqa: Y015
+    _WhichOneofArgType__block_index: _TypeAlias = _typing.Literal["_block_index", b"_block_index"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__block_index) -> _WhichOneofReturnType__block_index | None: ...
+
+Global___SwitchbackStatus: _TypeAlias = SwitchbackStatus  # noqa: Y015
+
+@_typing.final
+class LeadershipStatus(_message.Message):
+    """Which of several controllers of one hall acts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    HELD_COUNT_FIELD_NUMBER: _builtins.int
+    NEEDED_COUNT_FIELD_NUMBER: _builtins.int
+    AGENT_COUNT_FIELD_NUMBER: _builtins.int
+    LEADER_FIELD_NUMBER: _builtins.int
+    ELECTOR_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    state: Global___LeadershipState.ValueType
+    """What this one does."""
+    held_count: _builtins.int
+    """Agents whose lease it holds."""
+    needed_count: _builtins.int
+    """Leases it must hold to act: a majority of the agents; 0 for one that is alone."""
+    agent_count: _builtins.int
+    """Agents of the hall."""
+    leader: _builtins.str
+    """Holder most agents name now; empty: none."""
+    elector: _builtins.str
+    """What decides who may try: "leases", "etcd" or "kubernetes"; empty for one that is alone."""
+    message: _builtins.str
+    """For people: why."""
+    def __init__(
+        self,
+        *,
+        state: Global___LeadershipState.ValueType = ...,
+        held_count: _builtins.int = ...,
+        needed_count: _builtins.int = ...,
+        agent_count: _builtins.int = ...,
+        leader: _builtins.str = ...,
+        elector: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_count", b"agent_count", "elector", b"elector", "held_count", b"held_count", "leader", b"leader", "message", b"message", "needed_count", b"needed_count", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeadershipStatus: _TypeAlias = LeadershipStatus  # noqa: Y015
 
 @_typing.final
 class PolicyStatus(_message.Message):
@@ -824,24 +1136,30 @@ class SetModeRequest(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     RESET_TRIP_FIELD_NUMBER: _builtins.int
+    CANARY_RATIO_FIELD_NUMBER: _builtins.int
     mode: Global___Mode.ValueType
     """OFF, SHADOW, ADVISE, AUTO or HOLD. The others are entered by the controller itself. Required."""
     reason: _builtins.str
     """Why, for the audit log. Required."""
     reset_trip: _builtins.bool
     """Also leave TRIPPED. A person has looked at the cause. Default: false."""
+    canary_ratio: _builtins.float
+    """Share of the groups the policy shall decide about, 0 to 1. Absent: as it is."""
     def __init__(
         self,
         *,
         mode: Global___Mode.ValueType = ...,
         reason: _builtins.str = ...,
         reset_trip: _builtins.bool = ...,
+        canary_ratio: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_canary_ratio", b"_canary_ratio", "canary_ratio", b"canary_ratio"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "reason", b"reason", "reset_trip", b"reset_trip"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_canary_ratio", b"_canary_ratio", "canary_ratio", b"canary_ratio", "mode", b"mode", "reason", b"reason", "reset_trip", b"reset_trip"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__canary_ratio: _TypeAlias = _typing.Literal["canary_ratio"]  # noqa: Y015
+    _WhichOneofArgType__canary_ratio: _TypeAlias = _typing.Literal["_canary_ratio", b"_canary_ratio"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__canary_ratio) -> _WhichOneofReturnType__canary_ratio | None: ...
 
 Global___SetModeRequest: _TypeAlias = SetModeRequest  # noqa: Y015
 
@@ -942,6 +1260,153 @@ class SetBudgetResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetBudgetResponse: _TypeAlias = SetBudgetResponse  # noqa: Y015
+
+@_typing.final
+class SetOverrideRequest(_message.Message):
+    """Asks to override one value, or to lift an override."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    LEVER_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    """Name of a control group: its power cap per GPU, W."""
+    lever: _builtins.str
+    """Name of a lever of the plant."""
+    value: _builtins.float
+    """What it shall be held to, in the lever's unit. Absent: the override is lifted."""
+    reason: _builtins.str
+    """Why, for the audit log. Required."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """How long, site time, > 0 and at most 7 days. Required with `value`."""
+
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        lever: _builtins.str = ...,
+        value: _builtins.float | None = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "duration", b"duration", "group", b"group", "lever", b"lever", "subject", b"subject", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "duration", b"duration", "group", b"group", "lever", b"lever", "reason", b"reason", "subject", b"subject", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["group", "lever"]  # noqa: Y015
+    _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
+
+Global___SetOverrideRequest: _TypeAlias = SetOverrideRequest  # noqa: Y015
+
+@_typing.final
+class SetOverrideResponse(_message.Message):
+    """What is overridden now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OVERRIDES_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    mode: Global___Mode.ValueType
+    """Mode in force from the next tick."""
+    @_builtins.property
+    def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverrideStatus]:
+        """Every override that holds."""
+
+    def __init__(
+        self,
+        *,
+        overrides: _abc.Iterable[Global___OverrideStatus] | None = ...,
+        mode: Global___Mode.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "overrides", b"overrides"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOverrideResponse: _TypeAlias = SetOverrideResponse  # noqa: Y015
+
+@_typing.final
+class SetSwitchbackRequest(_message.Message):
+    """Asks for a switchback, or for its end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    BLOCK_FIELD_NUMBER: _builtins.int
+    WASHOUT_FIELD_NUMBER: _builtins.int
+    PAIR_COUNT_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    pair_count: _builtins.int
+    """Pairs of blocks, > 0."""
+    seed: _builtins.int
+    """Seed the order within pairs is drawn from."""
+    reason: _builtins.str
+    """Why, for the audit log. Required."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Begin of the first block, site time. Absent: the next multiple of `block`."""
+
+    @_builtins.property
+    def block(self) -> _duration_pb2.Duration:
+        """Length of a block, site time. Absent: the switchback ends."""
+
+    @_builtins.property
+    def washout(self) -> _duration_pb2.Duration:
+        """Begin of each block that reports leave out, site time, less than `block`."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        block: _duration_pb2.Duration | None = ...,
+        washout: _duration_pb2.Duration | None = ...,
+        pair_count: _builtins.int = ...,
+        seed: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "start_time", b"start_time", "washout", b"washout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "pair_count", b"pair_count", "reason", b"reason", "seed", b"seed", "start_time", b"start_time", "washout", b"washout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSwitchbackRequest: _TypeAlias = SetSwitchbackRequest  # noqa: Y015
+
+@_typing.final
+class SetSwitchbackResponse(_message.Message):
+    """What runs now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SWITCHBACK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def switchback(self) -> Global___SwitchbackStatus:
+        """Absent: none."""
+
+    def __init__(
+        self,
+        *,
+        switchback: Global___SwitchbackStatus | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["switchback", b"switchback"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["switchback", b"switchback"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSwitchbackResponse: _TypeAlias = SetSwitchbackResponse  # noqa: Y015
 
 @_typing.final
 class ReleaseControlRequest(_message.Message):
@@ -1074,6 +1539,10 @@ class Decision(_message.Message):
     BUNDLE_SHA256_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    ARM_FIELD_NUMBER: _builtins.int
+    INFLUENCES_FIELD_NUMBER: _builtins.int
+    EFFECTS_FIELD_NUMBER: _builtins.int
+    NOVELTY_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """Names the tick; the same for all decisions of one tick."""
     group: _builtins.str
@@ -1086,6 +1555,10 @@ class Decision(_message.Message):
     """Why that mode was in force, for people."""
     bundle_sha256: _builtins.str
     """SHA-256 of the policy bundle; empty: no policy took part."""
+    arm: Global___Arm.ValueType
+    """Who decided about the subject: differs from group to group in a canary."""
+    novelty: _builtins.float
+    """How far the inputs lie from those of the policy's training, 1 at its edge; absent: not known."""
     @_builtins.property
     def tick_time(self) -> _timestamp_pb2.Timestamp:
         """Site time of the tick."""
@@ -1097,6 +1570,14 @@ class Decision(_message.Message):
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
         """What the policy saw of the subject: features in physical units, in the order of the schema."""
+
+    @_builtins.property
+    def influences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Influence]:
+        """Which inputs moved the policy's answer, the strongest first; empty: it was not asked."""
+
+    @_builtins.property
+    def effects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Effect]:
+        """What the decision was expected to do, and what was measured at the next decision."""
 
     def __init__(
         self,
@@ -1110,16 +1591,114 @@ class Decision(_message.Message):
         bundle_sha256: _builtins.str = ...,
         steps: _abc.Iterable[Global___DecisionStep] | None = ...,
         features: _abc.Iterable[Global___Feature] | None = ...,
+        arm: Global___Arm.ValueType = ...,
+        influences: _abc.Iterable[Global___Influence] | None = ...,
+        effects: _abc.Iterable[Global___Effect] | None = ...,
+        novelty: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "lever", b"lever", "subject", b"subject", "tick_time", b"tick_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_novelty", b"_novelty", "group", b"group", "lever", b"lever", "novelty", b"novelty", "subject", b"subject", "tick_time", b"tick_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_sha256", b"bundle_sha256", "decision_id", b"decision_id", "features", b"features", "group", b"group", "lever", b"lever", "mode", b"mode", "mode_reason", b"mode_reason", "steps", b"steps", "subject", b"subject", "tick_time", b"tick_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_novelty", b"_novelty", "arm", b"arm", "bundle_sha256", b"bundle_sha256", "decision_id", b"decision_id", "effects", b"effects", "features", b"features", "group", b"group", "influences", b"influences", "lever", b"lever", "mode", b"mode", "mode_reason", b"mode_reason", "novelty", b"novelty", "steps", b"steps", "subject", b"subject", "tick_time", b"tick_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__novelty: _TypeAlias = _typing.Literal["novelty"]  # noqa: Y015
+    _WhichOneofArgType__novelty: _TypeAlias = _typing.Literal["_novelty", b"_novelty"]  # noqa: Y015
     _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["group", "lever"]  # noqa: Y015
     _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__novelty) -> _WhichOneofReturnType__novelty | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
 
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+@_typing.final
+class Influence(_message.Message):
+    """How much one input moved the policy's answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
+    REFERENCE_MEANING_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the input as in the observation schema. Its suffix is the unit."""
+    value: _builtins.float
+    """Its value at the decision."""
+    reference: _builtins.float
+    """What it was replaced by to see what it does."""
+    effect: _builtins.float
+    """Change of the answer it causes, in the unit of the step: answer with the value minus answer
+    with the reference, everything else unchanged.
+    """
+    reference_meaning: _builtins.str
+    """For people: what the reference is, for example "mean of all groups"."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.float = ...,
+        reference: _builtins.float = ...,
+        effect: _builtins.float = ...,
+        reference_meaning: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "name", b"name", "reference", b"reference", "reference_meaning", b"reference_meaning", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Influence: _TypeAlias = Influence  # noqa: Y015
+
+@_typing.final
+class Effect(_message.Message):
+    """One measured quantity around a decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    EXPECTED_MAX_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name as in the signal table. Its suffix is the unit."""
+    before: _builtins.float
+    """Before the decision."""
+    expected_max: _builtins.float
+    """Highest value expected at the next decision; absent: no bound is known."""
+    after: _builtins.float
+    """Measured at the next decision; absent: there was none yet, or no valid reading."""
+    message: _builtins.str
+    """For people: where the expectation comes from."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        before: _builtins.float | None = ...,
+        expected_max: _builtins.float | None = ...,
+        after: _builtins.float | None = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_before", b"_before", "_expected_max", b"_expected_max", "after", b"after", "before", b"before", "expected_max", b"expected_max"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_before", b"_before", "_expected_max", b"_expected_max", "after", b"after", "before", b"before", "expected_max", b"expected_max", "message", b"message", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__after: _TypeAlias = _typing.Literal["after"]  # noqa: Y015
+    _WhichOneofArgType__after: _TypeAlias = _typing.Literal["_after", b"_after"]  # noqa: Y015
+    _WhichOneofReturnType__before: _TypeAlias = _typing.Literal["before"]  # noqa: Y015
+    _WhichOneofArgType__before: _TypeAlias = _typing.Literal["_before", b"_before"]  # noqa: Y015
+    _WhichOneofReturnType__expected_max: _TypeAlias = _typing.Literal["expected_max"]  # noqa: Y015
+    _WhichOneofArgType__expected_max: _TypeAlias = _typing.Literal["_expected_max", b"_expected_max"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after) -> _WhichOneofReturnType__after | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__before) -> _WhichOneofReturnType__before | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_max) -> _WhichOneofReturnType__expected_max | None: ...
+
+Global___Effect: _TypeAlias = Effect  # noqa: Y015
 
 @_typing.final
 class DecisionStep(_message.Message):
@@ -1135,6 +1714,8 @@ class DecisionStep(_message.Message):
     READ_BACK_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
+    IN_FORCE_FIELD_NUMBER: _builtins.int
+    BINDING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the value, for example "power_cap_w"."""
     baseline: _builtins.float
@@ -1149,6 +1730,10 @@ class DecisionStep(_message.Message):
     """What was read back, the lowest over the GPUs of a group; absent: nothing was sent or no answer."""
     outcome: _common_pb2.Outcome.ValueType
     """The gravest outcome over the devices concerned; UNSPECIFIED: nothing was sent."""
+    in_force: _builtins.float
+    """What was in force before the decision."""
+    binding: _builtins.str
+    """The constraint that sets the value: code of the last reason that changed it; empty: none binds."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecisionReason]:
         """Why the values differ, in the order in which it happened."""
@@ -1164,15 +1749,19 @@ class DecisionStep(_message.Message):
         read_back: _builtins.float | None = ...,
         reasons: _abc.Iterable[Global___DecisionReason] | None = ...,
         outcome: _common_pb2.Outcome.ValueType = ...,
+        in_force: _builtins.float | None = ...,
+        binding: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_commanded", b"_commanded", "_policy", b"_policy", "_read_back", b"_read_back", "_shielded", b"_shielded", "baseline", b"baseline", "commanded", b"commanded", "policy", b"policy", "read_back", b"read_back", "shielded", b"shielded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_commanded", b"_commanded", "_in_force", b"_in_force", "_policy", b"_policy", "_read_back", b"_read_back", "_shielded", b"_shielded", "baseline", b"baseline", "commanded", b"commanded", "in_force", b"in_force", "policy", b"policy", "read_back", b"read_back", "shielded", b"shielded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_commanded", b"_commanded", "_policy", b"_policy", "_read_back", b"_read_back", "_shielded", b"_shielded", "baseline", b"baseline", "commanded", b"commanded", "name", b"name", "outcome", b"outcome", "policy", b"policy", "read_back", b"read_back", "reasons", b"reasons", "shielded", b"shielded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_commanded", b"_commanded", "_in_force", b"_in_force", "_policy", b"_policy", "_read_back", b"_read_back", "_shielded", b"_shielded", "baseline", b"baseline", "binding", b"binding", "commanded", b"commanded", "in_force", b"in_force", "name", b"name", "outcome", b"outcome", "policy", b"policy", "read_back", b"read_back", "reasons", b"reasons", "shielded", b"shielded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline: _TypeAlias = _typing.Literal["baseline"]  # noqa: Y015
     _WhichOneofArgType__baseline: _TypeAlias = _typing.Literal["_baseline", b"_baseline"]  # noqa: Y015
     _WhichOneofReturnType__commanded: _TypeAlias = _typing.Literal["commanded"]  # noqa: Y015
     _WhichOneofArgType__commanded: _TypeAlias = _typing.Literal["_commanded", b"_commanded"]  # noqa: Y015
+    _WhichOneofReturnType__in_force: _TypeAlias = _typing.Literal["in_force"]  # noqa: Y015
+    _WhichOneofArgType__in_force: _TypeAlias = _typing.Literal["_in_force", b"_in_force"]  # noqa: Y015
     _WhichOneofReturnType__policy: _TypeAlias = _typing.Literal["policy"]  # noqa: Y015
     _WhichOneofArgType__policy: _TypeAlias = _typing.Literal["_policy", b"_policy"]  # noqa: Y015
     _WhichOneofReturnType__read_back: _TypeAlias = _typing.Literal["read_back"]  # noqa: Y015
@@ -1183,6 +1772,8 @@ class DecisionStep(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__baseline) -> _WhichOneofReturnType__baseline | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__commanded) -> _WhichOneofReturnType__commanded | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__in_force) -> _WhichOneofReturnType__in_force | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__policy) -> _WhichOneofReturnType__policy | None: ...
     @_typing.overload

@@ -66,6 +66,16 @@ class ControllerStub(object):
                 request_serializer=coolcap__proto_dot_v1_dot_controller__pb2.SetBudgetRequest.SerializeToString,
                 response_deserializer=coolcap__proto_dot_v1_dot_controller__pb2.SetBudgetResponse.FromString,
                 _registered_method=True)
+        self.SetOverride = channel.unary_unary(
+                '/coolcap.v1.Controller/SetOverride',
+                request_serializer=coolcap__proto_dot_v1_dot_controller__pb2.SetOverrideRequest.SerializeToString,
+                response_deserializer=coolcap__proto_dot_v1_dot_controller__pb2.SetOverrideResponse.FromString,
+                _registered_method=True)
+        self.SetSwitchback = channel.unary_unary(
+                '/coolcap.v1.Controller/SetSwitchback',
+                request_serializer=coolcap__proto_dot_v1_dot_controller__pb2.SetSwitchbackRequest.SerializeToString,
+                response_deserializer=coolcap__proto_dot_v1_dot_controller__pb2.SetSwitchbackResponse.FromString,
+                _registered_method=True)
         self.ReleaseControl = channel.unary_unary(
                 '/coolcap.v1.Controller/ReleaseControl',
                 request_serializer=coolcap__proto_dot_v1_dot_controller__pb2.ReleaseControlRequest.SerializeToString,
@@ -123,6 +133,29 @@ class ControllerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetOverride(self, request, context):
+        """Overrides the power cap of one control group or one setpoint of the plant for a time, or lifts
+        the override. While one holds, mode AUTO becomes OVERRIDDEN: the policy stands back, the feedback
+        rule decides about everything else; limits, budgets and emergencies still act, also on what is
+        overridden. Role: control. Idempotent: the newest call about a subject replaces the one before.
+        FAILED_PRECONDITION in a mode that writes nothing, and on a controller that stands by;
+        INVALID_ARGUMENT outside the allowed range, which the message names; NOT_FOUND for a group or
+        lever the site lacks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetSwitchback(self, request, context):
+        """Starts a randomised switchback, or ends the one that runs. In mode AUTO the policy and the
+        feedback rule then take turns over whole blocks of time, so that `coolcap report` can say what
+        the policy saves. Role: control. Idempotent: asking for the plan that runs changes nothing.
+        INVALID_ARGUMENT for a plan that cannot be measured; the message says why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReleaseControl(self, request, context):
         """Hands everything back: releases every lease, so that all caps and setpoints return to what they
         were before the first write, and sets the mode to OFF. Role: control. Idempotent: with nothing
@@ -157,6 +190,16 @@ def add_ControllerServicer_to_server(servicer, server):
                     servicer.SetBudget,
                     request_deserializer=coolcap__proto_dot_v1_dot_controller__pb2.SetBudgetRequest.FromString,
                     response_serializer=coolcap__proto_dot_v1_dot_controller__pb2.SetBudgetResponse.SerializeToString,
+            ),
+            'SetOverride': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetOverride,
+                    request_deserializer=coolcap__proto_dot_v1_dot_controller__pb2.SetOverrideRequest.FromString,
+                    response_serializer=coolcap__proto_dot_v1_dot_controller__pb2.SetOverrideResponse.SerializeToString,
+            ),
+            'SetSwitchback': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSwitchback,
+                    request_deserializer=coolcap__proto_dot_v1_dot_controller__pb2.SetSwitchbackRequest.FromString,
+                    response_serializer=coolcap__proto_dot_v1_dot_controller__pb2.SetSwitchbackResponse.SerializeToString,
             ),
             'ReleaseControl': grpc.unary_unary_rpc_method_handler(
                     servicer.ReleaseControl,
@@ -267,6 +310,60 @@ class Controller(object):
             '/coolcap.v1.Controller/SetBudget',
             coolcap__proto_dot_v1_dot_controller__pb2.SetBudgetRequest.SerializeToString,
             coolcap__proto_dot_v1_dot_controller__pb2.SetBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetOverride(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coolcap.v1.Controller/SetOverride',
+            coolcap__proto_dot_v1_dot_controller__pb2.SetOverrideRequest.SerializeToString,
+            coolcap__proto_dot_v1_dot_controller__pb2.SetOverrideResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSwitchback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coolcap.v1.Controller/SetSwitchback',
+            coolcap__proto_dot_v1_dot_controller__pb2.SetSwitchbackRequest.SerializeToString,
+            coolcap__proto_dot_v1_dot_controller__pb2.SetSwitchbackResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,21 @@ class ControllerStub:
     for a budget replaces the one before. INVALID_ARGUMENT if the budget is below what the lowest
     caps can reach; the message names that figure.
     """
+    SetOverride: _aio.UnaryUnaryMultiCallable[_controller_pb2.SetOverrideRequest, _controller_pb2.SetOverrideResponse]
+    """Overrides the power cap of one control group or one setpoint of the plant for a time, or lifts
+    the override. While one holds, mode AUTO becomes OVERRIDDEN: the policy stands back, the feedback
+    rule decides about everything else; limits, budgets and emergencies still act, also on what is
+    overridden. Role: control. Idempotent: the newest call about a subject replaces the one before.
+    FAILED_PRECONDITION in a mode that writes nothing, and on a controller that stands by;
+    INVALID_ARGUMENT outside the allowed range, which the message names; NOT_FOUND for a group or
+    lever the site lacks.
+    """
+    SetSwitchback: _aio.UnaryUnaryMultiCallable[_controller_pb2.SetSwitchbackRequest, _controller_pb2.SetSwitchbackResponse]
+    """Starts a randomised switchback, or ends the one that runs. In mode AUTO the policy and the
+    feedback rule then take turns over whole blocks of time, so that `coolcap report` can say what
+    the policy saves. Role: control. Idempotent: asking for the plan that runs changes nothing.
+    INVALID_ARGUMENT for a plan that cannot be measured; the message says why.
+    """
     ReleaseControl: _aio.UnaryUnaryMultiCallable[_controller_pb2.ReleaseControlRequest, _controller_pb2.ReleaseControlResponse]
     """Hands everything back: releases every lease, so that all caps and setpoints return to what they
     were before the first write, and sets the mode to OFF. Role: control. Idempotent: with nothing
@@ -103,6 +118,33 @@ class ControllerServicer(metaclass=_abc_1.ABCMeta):
         """Sets or lifts one power budget, now or for a window. Role: control. Idempotent: the newest call
         for a budget replaces the one before. INVALID_ARGUMENT if the budget is below what the lowest
         caps can reach; the message names that figure.
+        """
+
+    @_abc_1.abstractmethod
+    def SetOverride(
+        self,
+        request: _controller_pb2.SetOverrideRequest,
+        context: _aio.ServicerContext[_controller_pb2.SetOverrideRequest, _abc.Awaitable[_controller_pb2.SetOverrideResponse]],
+    ) -> _abc.Awaitable[_controller_pb2.SetOverrideResponse]:
+        """Overrides the power cap of one control group or one setpoint of the plant for a time, or lifts
+        the override. While one holds, mode AUTO becomes OVERRIDDEN: the policy stands back, the feedback
+        rule decides about everything else; limits, budgets and emergencies still act, also on what is
+        overridden. Role: control. Idempotent: the newest call about a subject replaces the one before.
+        FAILED_PRECONDITION in a mode that writes nothing, and on a controller that stands by;
+        INVALID_ARGUMENT outside the allowed range, which the message names; NOT_FOUND for a group or
+        lever the site lacks.
+        """
+
+    @_abc_1.abstractmethod
+    def SetSwitchback(
+        self,
+        request: _controller_pb2.SetSwitchbackRequest,
+        context: _aio.ServicerContext[_controller_pb2.SetSwitchbackRequest, _abc.Awaitable[_controller_pb2.SetSwitchbackResponse]],
+    ) -> _abc.Awaitable[_controller_pb2.SetSwitchbackResponse]:
+        """Starts a randomised switchback, or ends the one that runs. In mode AUTO the policy and the
+        feedback rule then take turns over whole blocks of time, so that `coolcap report` can say what
+        the policy saves. Role: control. Idempotent: asking for the plan that runs changes nothing.
+        INVALID_ARGUMENT for a plan that cannot be measured; the message says why.
         """
 
     @_abc_1.abstractmethod
