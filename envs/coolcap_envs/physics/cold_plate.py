@@ -17,8 +17,8 @@ def plate_conductance_w_per_k(resistance_k_per_w: float, coolant_w_per_k: float)
     Epsilon-NTU of a stream along an isothermal wall (Incropera et al., 7th ed., equation 11.35a):
     ``G = C*(1 - exp(-1/(R*C)))``. With one ``R`` it describes the resistance case to inlet of an
     open 1 kW accelerator cold plate (OCP OAM, 25 % propylene glycol, 0.4 to 2.4 L/min, as in
-    LBL Modelica Buildings) within 3 % from 0.8 L/min up and 10 % below. The leaving coolant never gets
-    warmer than the plate, at any flow.
+    LBL Modelica Buildings) within 3 % from 0.8 L/min up and 10 % below. The leaving coolant never
+    gets warmer than the plate, at any flow.
 
     Args:
         resistance_k_per_w: ``R``, plate to coolant beside it.

@@ -1,4 +1,4 @@
-"""Facility water: the loop between CDUs and dry coolers, of a class of ASHRAE TC 9.9 (W32 to W45)."""
+"""Facility water: the loop between CDUs and dry coolers, of an ASHRAE class (W32 to W45)."""
 
 from coolcap_envs.physics.jit import law
 

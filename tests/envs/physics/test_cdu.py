@@ -44,11 +44,15 @@ def test_more_flow_on_either_side_never_conducts_less(
     one: float, other: float, third: float
 ) -> None:
     low, high = sorted((one, other))
-    for of in (
-        lambda v: exchanger_conductance_ratio(coolant_flow_ratio=v, water_flow_ratio=third),
-        lambda v: exchanger_conductance_ratio(coolant_flow_ratio=third, water_flow_ratio=v),
-    ):
-        assert of(low) <= of(high) + 1e-12
+    for swapped in (False, True):
+        found = [
+            exchanger_conductance_ratio(
+                coolant_flow_ratio=third if swapped else v,
+                water_flow_ratio=v if swapped else third,
+            )
+            for v in (low, high)
+        ]
+        assert found[0] <= found[1] + 1e-12
 
 
 @given(st.floats(15.0, 50.0), st.floats(-10.0, 30.0))
