@@ -16,7 +16,7 @@ class Outside:
     """
 
     def __init__(self, site: Site, *, spare: int = 4) -> None:
-        self._grid = site.grid
+        self._site = site
         self._names: list[str] = []
         self._utc_offset_h: list[float] = []
         count = len(site.weathers) + spare
@@ -49,17 +49,20 @@ class Outside:
         return self._utc_offset_h[row]
 
     def _series(self, year: WeatherYear) -> FloatArray:
-        grid = self._grid
-        price = daily_course(
-            mean=grid["price_mean_usd_per_kwh"],
-            swing_ratio=grid["price_swing_ratio"],
-            peak_hour=grid["price_peak_hour"],
-            utc_offset_h=year.utc_offset_h,
-        )
-        carbon = daily_course(
-            mean=grid["carbon_mean_g_per_kwh"],
-            swing_ratio=grid["carbon_swing_ratio"],
-            peak_hour=grid["carbon_peak_hour"],
-            utc_offset_h=year.utc_offset_h,
-        )
+        grid, offset_h = self._site.grid, year.utc_offset_h
+        price, carbon = self._site.price_usd_per_kwh, self._site.grid_carbon_g_per_kwh
+        if price is None:
+            price = daily_course(
+                mean=grid["price_mean_usd_per_kwh"],
+                swing_ratio=grid["price_swing_ratio"],
+                peak_hour=grid["price_peak_hour"],
+                utc_offset_h=offset_h,
+            )
+        if carbon is None:
+            carbon = daily_course(
+                mean=grid["carbon_mean_g_per_kwh"],
+                swing_ratio=grid["carbon_swing_ratio"],
+                peak_hour=grid["carbon_peak_hour"],
+                utc_offset_h=offset_h,
+            )
         return np.stack([year.outdoor_temp_c, year.wet_bulb_temp_c, price, carbon], axis=-1)

@@ -11,7 +11,9 @@ from typing import Final
 from coolcap_envs.contract.config import Table, read_toml, site_path
 from coolcap_envs.contract.errors import ConfigError
 from coolcap_envs.contract.layout import Layout
+from coolcap_envs.contract.telemetry import FloatArray
 from coolcap_envs.gpu_models import GpuModel, load_gpu_model, take_parameters, take_sourced
+from coolcap_envs.grid_series import CARBON, PRICE, TIMES, Quantity, load_hourly
 from coolcap_envs.physics.parameters import (
     CLASS_PARAMETERS,
     GPU_PARAMETERS,
@@ -21,7 +23,7 @@ from coolcap_envs.physics.parameters import (
 )
 from coolcap_envs.safety.limits import Limits
 from coolcap_envs.safety.site_limits import SIMULATION_TABLE, read_site_limits
-from coolcap_envs.weather import check_weather_name
+from coolcap_envs.weather import check_weather_name, load_weather
 from coolcap_envs.workload.demand import WORKLOAD_PARAMETERS
 
 RANDOMISABLE: Final = {
@@ -51,7 +53,9 @@ class Site:
         servers: Values of ``SERVER_PARAMETERS`` by record field, for each GPU model.
         gpu_models: GPU models of the layout, by name.
         weathers: Names of the weather years it is simulated in; the first is the default.
-        grid: Daily course of price and carbon intensity.
+        grid: Daily course of price and carbon intensity, for what no file gives.
+        price_usd_per_kwh: Price of every UTC hour of a year from a file, shape ``[8760]``, or None.
+        grid_carbon_g_per_kwh: The same of carbon intensity.
         workload: Values of ``WORKLOAD_PARAMETERS`` by name, for each of ``WORKLOAD_CLASSES``.
         randomisation: Lowest and highest factor by ``table.name``; see ``RANDOMISABLE``.
     """
@@ -63,6 +67,8 @@ class Site:
     gpu_models: Mapping[str, GpuModel]
     weathers: tuple[str, ...]
     grid: Mapping[str, float]
+    price_usd_per_kwh: FloatArray | None
+    grid_carbon_g_per_kwh: FloatArray | None
     workload: Mapping[str, Mapping[str, float]]
     randomisation: Mapping[str, tuple[float, float]]
 
@@ -131,7 +137,30 @@ def _read_weathers(table: Table, folder: Path) -> tuple[str, ...]:
     for name in resolved:
         if problem := check_weather_name(name):
             table.complain("years", problem)
+        elif name.endswith(".epw"):
+            try:
+                load_weather(name)
+            except ConfigError as error:
+                table.problems += [f"{table.path}.years {name}: {p}" for p in error.problems]
     return resolved
+
+
+def _read_series(table: Table, key: str, quantity: Quantity, folder: Path) -> FloatArray | None:
+    """Take ``[key]`` with ``file``, ``times`` and ``source``; None when it is absent."""
+    if not table.has(key):
+        return None
+    part = table.take_table(key)
+    name = part.take_str("file")
+    times = part.take_str("times", allowed=TIMES, default=TIMES[0])
+    part.take_str("source")
+    part.finish()
+    if not name or not times:
+        return None
+    try:
+        return load_hourly(folder / name, quantity, times=times).values
+    except ConfigError as error:
+        part.problems += [f"{part.path}.file {error.origin}: {p}" for p in error.problems]
+        return None
 
 
 def load_site(site: str | Path) -> Site:
@@ -163,6 +192,8 @@ def load_site(site: str | Path) -> Site:
             key: take_sourced(grid, key, low=low, high=high, unit=unit)
             for key, unit, low, high in _GRID
         },
+        price_usd_per_kwh=_read_series(grid, "price", PRICE, path.parent),
+        grid_carbon_g_per_kwh=_read_series(grid, "carbon", CARBON, path.parent),
         workload=_read_workload(table.take_table("workload")),
         randomisation=_read_randomisation(table.take_table("randomisation", needed=False)),
     )

@@ -10,6 +10,7 @@ from coolcap_envs.contract.errors import ConfigError
 from coolcap_envs.gpu_models import load_gpu_model, shipped_gpu_models
 from coolcap_envs.physics.parameters import PLANT_PARAMETERS, WORKLOAD_CLASSES
 from coolcap_envs.site import load_site
+from support.epw_files import epw
 
 SITES = ["lab-16", "air-1mw"]
 LAB = site_path("lab-16").read_text(encoding="utf-8")
@@ -100,7 +101,7 @@ def test_an_epw_path_is_taken_relative_to_the_site_file(tmp_path: Path) -> None:
     path = write(tmp_path, text)
     with pytest.raises(ConfigError, match="there is no such EPW file"):
         load_site(path)
-    (tmp_path / "here.epw").write_text("", encoding="utf-8")
+    epw(tmp_path, name="here.epw")
     assert load_site(path).weathers == (str(tmp_path / "here.epw"),)
 
 

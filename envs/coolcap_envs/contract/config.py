@@ -20,6 +20,11 @@ class Table:
         self._path = path
         self.problems = problems
 
+    @property
+    def path(self) -> str:
+        """Return the dotted name of the table in its file."""
+        return self._path
+
     def _key(self, key: str) -> str:
         return f"{self._path}.{key}" if self._path else key
 
