@@ -13,12 +13,15 @@ import numpy as np
 
 from agent.controller.fake_plant import LoopBench
 from coolcap_agent.controller.budgets import BudgetChange
+from coolcap_agent.controller.loop_state import LoopState
 from coolcap_agent.controller.modes import Mode
 from coolcap_agent.sink.base import Sink, SinkStatus
 from coolcap_agent.telemetry_log.recorder import AgentSeen, Recorder
 from coolcap_envs.contract.action import Action
 from coolcap_envs.contract.observation import Observation
+from coolcap_envs.contract.signals import GROUP_SIGNALS, Aggregation
 from coolcap_envs.contract.telemetry import FloatArray
+from support.small_site import small_site
 
 START_S: Final = 1_767_571_200.0
 """2026-01-05 00:00 UTC."""
@@ -129,8 +132,19 @@ def log_hour(sink: Sink, *, start_s: float = START_S, duration_s: float = HOUR_S
             recorder.event(
                 time_s=at_s, code="mode", subject=mode.mode, active=True, message=mode.reason
             )
-        recorder.record(bench.loop.state, _agents(silent=silent))
+        recorder.record(
+            bench.loop.state, _agents(silent=silent), gpus=lambda: _gpus(bench.loop.state)
+        )
     return counting
+
+
+def _gpus(state: LoopState) -> FloatArray:
+    """Return each GPU's share of its group."""
+    layout, _ = small_site()
+    share = np.array([s.aggregation is Aggregation.SUM for s in GROUP_SIGNALS])
+    count = np.repeat(layout.gpu_count, layout.gpu_count)
+    of_group = np.repeat(state.telemetry.groups, layout.gpu_count, axis=0)
+    return np.where(share, of_group / count[:, None], of_group)
 
 
 def _agents(*, silent: bool) -> list[AgentSeen]:

@@ -16,6 +16,7 @@ from coolcap_agent.config import (
     read_server_config,
     take_path,
 )
+from coolcap_agent.console.config import ConsoleConfig, read_console_config
 from coolcap_agent.controller.modes import Mode
 from coolcap_agent.logging import LogConfig, read_log_config
 from coolcap_agent.metrics.config import read_metrics_config
@@ -133,6 +134,7 @@ class ControlConfig:
         simulated_clock: File that carries simulated site time; None: the host's clock.
         log: How to log.
         metrics: Where scrapers find OpenMetrics; None: nowhere.
+        console: How the web console is reached; None: there is none.
     """
 
     path: Path
@@ -148,6 +150,7 @@ class ControlConfig:
     simulated_clock: Path | None
     log: LogConfig
     metrics: Address | None
+    console: ConsoleConfig | None
 
     def clock(self) -> Clock:
         """Return the site's clock."""
@@ -312,6 +315,7 @@ def read_control_config(path: Path) -> ControlConfig:
             ),
             log=read_log_config(root.take_table("log", needed=False)),
             metrics=read_metrics_config(root),
+            console=read_console_config(root, folder=folder),
         )
 
     return read_config(path, read)
@@ -334,6 +338,8 @@ def check_control_config(path: Path) -> ControlConfig:
             PolicyBundle.load(config.policy)
         if config.telemetry.influx is not None:
             config.telemetry.influx.token()
+        if config.console is not None:
+            config.console.tokens()
     except BundleError as error:
         problems.append(f"policy: {error}")
     except ConfigError as error:

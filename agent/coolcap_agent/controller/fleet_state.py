@@ -140,6 +140,14 @@ class FleetState:
             lever_high=np.where(absent, np.nan, np.maximum(lever_high, lever_low)),
         )
 
+    def gpus(self) -> FloatArray:
+        """Return readings per GPU, in the order of the groups, columns as ``GROUP_SIGNALS``.
+
+        What a server draws beside its GPUs is shared among them.
+        """
+        with self._lock:
+            return self._gpus.copy()
+
     def snapshot(self, now_s: Callable[[], float]) -> tuple[Telemetry, dict[str, float]]:
         """Return telemetry of the site now, and the measure time of each agent's part of it.
 

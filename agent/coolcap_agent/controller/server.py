@@ -106,12 +106,14 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
         sink=open_sink(config),
     )
     server = RpcServer(tls=tls)
+    service = ControllerService(controller)
     server.add(
         controller_pb2_grpc.add_ControllerServicer_to_server,
-        ControllerService(controller),
+        service,
         controller_pb2.DESCRIPTOR.services_by_name["Controller"],
     )
     scraped = contextlib.ExitStack()
+    shown = contextlib.AsyncExitStack()
     try:
         if config.metrics is not None:
             # Some MB, which a controller without metrics need not spend.
@@ -120,6 +122,13 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
             endpoint = MetricsEndpoint(config.metrics, controller.collector())
             scraped.callback(endpoint.close)
             log.info("%s shows its metrics at http://%s/metrics", config.name, endpoint.address)
+        if config.console is not None:
+            from coolcap_agent.console.server import ConsoleServer
+
+            console = ConsoleServer(config.console, controller, service, tls=tls)
+            shown.push_async_callback(console.stop)
+            await console.start()
+            log.info("%s shows its console at %s", config.name, console.url)
         address = config.server.listen
         port = await server.start(address)
         log.info("%s serves on %s", config.name, Address(host=address.host, port=port))
@@ -136,6 +145,7 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
             tasks.create_task(_keep_watchdog_quiet())
     finally:
         notify("STOPPING=1")
+        await shown.aclose()
         await server.stop(grace_s=GRACE_S)
         # No tick may come after the leases are given back: it would acquire and write again.
         await controller.end_ticks()

@@ -1,6 +1,7 @@
-"""Control groups put together: racks and the whole site, by the signals' own aggregation."""
+"""Control groups put together: nodes, racks and the site, by the signals' own aggregation."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,21 +25,25 @@ _MEAN = [GROUP_COLUMN[name] for name in MEAN_SIGNALS]
 _MAX = [GROUP_COLUMN[name] for name in MAX_SIGNALS]
 
 
-class Racks:
-    """Sums up groups by rack.
+class Parts:
+    """Sums up groups by the part of the site they are in.
 
     A mean is over the GPUs that are known, a maximum over the groups that are known; a sum needs
     every group, because a counter that leaves one out for a moment would seem to run backwards.
+
+    Args:
+        layout: The site's layout.
+        part_names: Name of each group's part.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        self.names = layout.racks
+    def __init__(self, layout: Layout, part_names: Sequence[str]) -> None:
+        self.names = tuple(dict.fromkeys(part_names))
         index = {name: i for i, name in enumerate(self.names)}
-        self._rack = np.array([index[name] for name in layout.rack_names], dtype=np.intp)
+        self._part = np.array([index[name] for name in part_names], dtype=np.intp)
         self._weight = layout.gpu_count.astype(np.float64)[:, None]
 
     def rows(self, groups: FloatArray) -> FloatArray:
-        """Return one row per rack, columns as ``GROUP_SIGNALS``; NaN where unknown."""
+        """Return one row per part, columns as ``GROUP_SIGNALS``; NaN where unknown."""
         out = np.full((len(self.names), len(GROUP_SIGNALS)), np.nan)
         out[:, _COLUMNS[Aggregation.SUM]] = self._added(groups[:, _COLUMNS[Aggregation.SUM]])
         means = groups[:, _COLUMNS[Aggregation.MEAN]]
@@ -48,14 +53,24 @@ class Racks:
         with np.errstate(invalid="ignore"):
             out[:, _COLUMNS[Aggregation.MEAN]] = np.where(weight > 0.0, total / weight, np.nan)
         highest = out[:, _COLUMNS[Aggregation.MAX]]
-        np.fmax.at(highest, self._rack, groups[:, _COLUMNS[Aggregation.MAX]])
+        np.fmax.at(highest, self._part, groups[:, _COLUMNS[Aggregation.MAX]])
         out[:, _COLUMNS[Aggregation.MAX]] = highest
         return out
 
     def _added(self, values: FloatArray) -> FloatArray:
         out = np.zeros((len(self.names), values.shape[1]))
-        np.add.at(out, self._rack, values)
+        np.add.at(out, self._part, values)
         return out
+
+
+def racks(layout: Layout) -> Parts:
+    """Return the racks of a site."""
+    return Parts(layout, layout.rack_names)
+
+
+def nodes(layout: Layout) -> Parts:
+    """Return the nodes of a site."""
+    return Parts(layout, layout.node_names)
 
 
 def spread_over_groups(groups: FloatArray, layout: Layout) -> dict[str, float]:

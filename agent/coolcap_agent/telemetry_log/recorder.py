@@ -1,6 +1,7 @@
 """The recorder: what the loop knows and decides, as lines of the log.
 
-    loop state ──► plant, facility (each second); rack, group, budget, agent, loop (10 s);
+    loop state ──► plant, facility (each second);
+                   rack, node, group, gpu, budget, agent, loop (10 s);
                    meter, facility_1m, plant_1m (minute)
     decision   ──► decision, cap, setpoint
     event      ──► event
@@ -23,7 +24,9 @@ from coolcap_agent.controller.problems import Severity
 from coolcap_agent.sink.base import Sink
 from coolcap_agent.sink.line_protocol import Series, line, series_key, time_ns
 from coolcap_agent.telemetry_log.decision_fields import cap_steps, decision_fields, lever_steps
-from coolcap_agent.telemetry_log.fleet_sums import Racks
+from coolcap_agent.telemetry_log.fleet_sums import nodes, racks
+from coolcap_agent.telemetry_log.gpu_lines import GpuLines
+from coolcap_agent.telemetry_log.happenings import Happening, Happenings
 from coolcap_agent.telemetry_log.meters import ModeMeters, as_fields
 from coolcap_agent.telemetry_log.minute import MINUTE_S, Minute
 from coolcap_agent.telemetry_log.schema import (
@@ -38,6 +41,7 @@ from coolcap_agent.telemetry_log.schema import (
     LOOP,
     METER,
     MODE_CODES,
+    NODE,
     PLANT,
     PLANT_1M,
     RACK,
@@ -55,6 +59,8 @@ SITE_PERIOD_S: Final = 1.0
 FLEET_PERIOD_S: Final = 10.0
 """10,000 GPUs once per second are 26 GB a day in InfluxDB, once per 10 s a tenth of it."""
 
+EVENT_SERIES_MAX: Final = 10_000
+"""Each series costs a database memory for ever; subjects come from the site file, but be sure."""
 EARLY_MAX_S: Final = 0.1
 """So much early is on time: ticks do not fall on the full second."""
 
@@ -71,13 +77,13 @@ class AgentSeen:
 
 
 class Recorder:
-    """Writes the log of one site. For one thread.
+    """Writes the log of one site. For one thread, but for ``happenings``.
 
     Args:
         layout: The site's layout.
         sinks: Where lines go; their own state is logged too.
         site_period_s: Least site time between two lines of the whole site.
-        fleet_period_s: Least site time between two lines of each group, rack, agent or budget.
+        fleet_period_s: Least site time between two lines of each GPU, group, rack and so on.
     """
 
     def __init__(
@@ -92,7 +98,9 @@ class Recorder:
         self._sinks = tuple(sinks)
         self._site = {"site": layout.name}
         self._meters = ModeMeters()
-        self._racks = Racks(layout)
+        self._happenings = Happenings()
+        self._event_keys: dict[tuple[str, str], str] = {}
+        self._racks, self._nodes = racks(layout), nodes(layout)
         self._site_due = _Due(site_period_s)
         self._fleet_due = _Due(fleet_period_s)
         self._meter_due = _Due(MINUTE_S)
@@ -101,6 +109,15 @@ class Recorder:
         self._plant = Series([series_key(PLANT.name, self._site)], PLANT.field_names)
         rack_keys = [series_key(RACK.name, {**self._site, "rack": r}) for r in self._racks.names]
         self._rack = Series(rack_keys, RACK.field_names)
+        rack_of = dict(zip(layout.node_names, layout.rack_names, strict=True))
+        self._node = Series(
+            [
+                series_key(NODE.name, {**self._site, "node": n, "rack": rack_of[n]})
+                for n in self._nodes.names
+            ],
+            NODE.field_names,
+        )
+        self._gpu = GpuLines(layout)
         places = zip(layout.group_names, layout.node_names, layout.rack_names, strict=True)
         group_keys = [
             series_key(GROUP.name, {**self._site, "group": g, "node": n, "rack": r})
@@ -109,8 +126,20 @@ class Recorder:
         self._group = Series(group_keys, GROUP.field_names)
         self._cap = Series([CAP.name + key[len(GROUP.name) :] for key in group_keys], STEP_NAMES)
 
-    def record(self, state: LoopState, agents: Sequence[AgentSeen] = ()) -> None:
-        """Log what is known after a tick, as far as it is due."""
+    def record(
+        self,
+        state: LoopState,
+        agents: Sequence[AgentSeen] = (),
+        *,
+        gpus: Callable[[], FloatArray] | None = None,
+    ) -> None:
+        """Log what is known after a tick, as far as it is due.
+
+        Args:
+            state: What the loop knows.
+            agents: All agents of the site.
+            gpus: Gives readings per GPU, in the order of the groups.
+        """
         time_s = float(state.telemetry.time_s)
         self._meters.add(state.telemetry, state.mode.mode)
         if not self._site_due.take(time_s):
@@ -129,6 +158,9 @@ class Recorder:
         ]
         if self._fleet_due.take(time_s):
             parts += self._fleet(state, agents, at_ns)
+            if gpus is not None:
+                usable = np.asarray(np.isfinite(state.telemetry.groups).any(axis=1))
+                parts.append(self._gpu.lines(gpus(), groups_usable=usable, at_ns=at_ns))
         if self._meter_due.take(time_s):
             for mode, totals in self._meters.by_mode.items():
                 parts.append(self._tagged(METER, {"mode": mode.value}, as_fields(totals), at_ns))
@@ -169,10 +201,34 @@ class Recorder:
             message: For people.
             severity: How grave it is.
         """
-        key = series_key(EVENT.name, {**self._site, "code": code, "subject": subject})
+        self._happenings.add(
+            Happening(
+                time_s=time_s,
+                code=code,
+                subject=subject,
+                active=active,
+                severity=severity,
+                message=message,
+            )
+        )
+        key = self._event_key(code, subject)
         text = message.replace("\\", "/").replace('"', "'").replace("\n", " ").replace("\r", " ")
         fields = f'active={float(active):g},severity={int(severity)},message="{text}"'
         self._write(f"{key} {fields} {time_ns(time_s)}\n".encode())
+
+    def happenings(self) -> list[Happening]:
+        """Return the newest events, the newest first; from any thread."""
+        return self._happenings.newest()
+
+    def _event_key(self, code: str, subject: str) -> str:
+        """Return the series of an event; beyond a number of them one for all others."""
+        known = self._event_keys.get((code, subject))
+        if known is None:
+            if len(self._event_keys) >= EVENT_SERIES_MAX:
+                return series_key(EVENT.name, {**self._site, "code": code, "subject": "other"})
+            known = series_key(EVENT.name, {**self._site, "code": code, "subject": subject})
+            self._event_keys[code, subject] = known
+        return known
 
     def _write(self, body: bytes) -> None:
         for sink in self._sinks:
@@ -185,6 +241,7 @@ class Recorder:
         )
         parts = [
             self._rack.lines(self._racks.rows(telemetry.groups), at_ns=at_ns),
+            self._node.lines(self._nodes.rows(telemetry.groups), at_ns=at_ns),
             self._group.lines(groups, at_ns=at_ns),
             self._tagged(LOOP, {}, self._loop(state, agents), at_ns),
         ]

@@ -199,6 +199,33 @@ RACK: Final = Measurement(
     fields=_signals(GROUP_SIGNALS),
     meaning="a rack's groups by the signals' aggregation; sums only if every group is known",
 )
+NODE: Final = Measurement(
+    name="node",
+    tags=("site", "node", "rack"),
+    fields=_signals(GROUP_SIGNALS),
+    meaning="a node's groups by the signals' aggregation; sums only if every group is known",
+)
+GPU_SIGNALS: Final = (
+    "gpu_power_w",
+    "power_limit_w",
+    "sm_clock_mhz",
+    "gpu_util_ratio",
+    "mem_util_ratio",
+    "gpu_temp_c",
+    "hbm_temp_c",
+    "work_rate_ratio",
+    "it_power_w",
+    "it_energy_kwh",
+    "work_gpu_h",
+)
+"""Signals of groups that are also logged of each GPU."""
+GPU: Final = Measurement(
+    name="gpu",
+    tags=("site", "gpu", "group", "node", "rack"),
+    fields=_signals([s for s in GROUP_SIGNALS if s.name in GPU_SIGNALS]),
+    meaning="readings of each GPU, `node/index`; what its server draws beside the GPUs is shared "
+    "evenly among them",
+)
 GROUP: Final = Measurement(
     name="group",
     tags=("site", "group", "node", "rack"),
@@ -321,7 +348,9 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
         FACILITY_1M,
         METER,
         RACK,
+        NODE,
         GROUP,
+        GPU,
         LOOP,
         BUDGET,
         AGENT,

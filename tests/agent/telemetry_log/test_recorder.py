@@ -9,14 +9,22 @@ from agent.controller.fake_plant import LoopBench
 from coolcap_agent.controller.modes import Mode
 from coolcap_agent.demo.series import Series, read_series
 from coolcap_agent.sink.memory import MemorySink
-from coolcap_agent.telemetry_log.fleet_sums import Racks, spread_over_groups
+from coolcap_agent.telemetry_log.fleet_sums import racks, spread_over_groups
 from coolcap_agent.telemetry_log.meters import ModeMeters
 from coolcap_agent.telemetry_log.minute import Minute
-from coolcap_agent.telemetry_log.recorder import Recorder
+from coolcap_agent.telemetry_log.recorder import EVENT_SERIES_MAX, Recorder
 from coolcap_agent.telemetry_log.schema import FACILITY, MEASUREMENTS, Field, Kind
 from coolcap_envs.contract.meters import Totals, WindowMeter
 from coolcap_envs.contract.signals import GROUP_COLUMN
-from support.logged_site import AUTO_FROM_S, HOUR_S, START_S, STEP_S, log_hour
+from support.logged_site import (
+    AUTO_FROM_S,
+    HOUR_S,
+    OLD_FROM_S,
+    OLD_TO_S,
+    START_S,
+    STEP_S,
+    log_hour,
+)
 from support.small_site import small_site, telemetry
 
 ROW_COUNT = int(HOUR_S / STEP_S) + 1
@@ -142,7 +150,7 @@ def test_rack_sums_powers_takes_the_hottest_and_weighs_means() -> None:
         }
     ).groups
 
-    rows = Racks(layout).rows(groups)
+    rows = racks(layout).rows(groups)
 
     assert rows[:, GROUP_COLUMN["it_power_w"]].tolist() == [980.0, 610.0]
     assert rows[:, GROUP_COLUMN["gpu_power_w"]].tolist() == [400.0, 250.0]
@@ -156,7 +164,7 @@ def test_rack_with_an_unknown_group_has_no_sum() -> None:
     layout, _ = small_site()
     groups = telemetry(group={"it_energy_kwh": np.array([1.0, np.nan, 1.0, 2.0])}).groups
 
-    energy_kwh = Racks(layout).rows(groups)[:, GROUP_COLUMN["it_energy_kwh"]]
+    energy_kwh = racks(layout).rows(groups)[:, GROUP_COLUMN["it_energy_kwh"]]
 
     assert np.isnan(energy_kwh[0])
     assert energy_kwh[1] == 3.0
@@ -211,3 +219,48 @@ def test_minute_without_a_reading_gives_none() -> None:
     assert time_s == 30.0
     assert np.isnan(row[0])
     assert row[1] == 5.0
+
+
+def test_gpus_of_a_group_add_up_to_it(logged: dict[str, list[Series]]) -> None:
+    of_gpus = [s for s in logged["gpu"] if s.tags["group"] == "node-1/0"]
+    (of_group,) = (s for s in logged["group"] if s.tags["group"] == "node-1/0")
+
+    assert of_gpus
+    for name in ("it_power_w", "it_energy_kwh", "work_gpu_h"):
+        total = np.sum([gpu.array(name) for gpu in of_gpus], axis=0)
+        group = of_group.array(name)
+        assert total == pytest.approx(group[np.isfinite(group)])
+
+
+def test_gpus_of_a_group_too_old_are_left_out(logged: dict[str, list[Series]]) -> None:
+    for gpu in logged["gpu"]:
+        old = (np.array(gpu.time_s) >= START_S + OLD_FROM_S) & (
+            np.array(gpu.time_s) < START_S + OLD_TO_S
+        )
+        assert not old.any()
+
+
+def test_counters_beside_powers_only_rise(logged: dict[str, list[Series]]) -> None:
+    for name in ("gpu", "node", "group", "rack", "plant", "facility"):
+        counters = [f.name for f in MEASUREMENTS[name].fields if f.kind is Kind.COUNTER]
+        assert counters
+        for series in logged[name]:
+            for counter in counters:
+                if counter in series.fields:
+                    values = series.array(counter)
+                    assert (np.diff(values[np.isfinite(values)]) >= 0.0).all()
+
+
+def test_number_of_series_does_not_grow_with_time() -> None:
+    """Subjects that nobody foresaw share one series beyond a bound."""
+    layout, _ = small_site()
+    sink = MemorySink()
+    recorder = Recorder(layout, [sink])
+    for number in range(EVENT_SERIES_MAX + 50):
+        recorder.event(
+            time_s=START_S, code="odd", subject=f"thing-{number}", active=True, message="odd"
+        )
+
+    subjects = {line.split(" ")[0] for line in sink.lines}
+    assert len(subjects) == EVENT_SERIES_MAX + 1
+    assert "event,code=odd,site=small,subject=other" in subjects
