@@ -8,7 +8,15 @@ from coolcap_agent.controller.config import AgentConfig, AgentKind
 from coolcap_agent.controller.fleet_state import FleetState
 from coolcap_agent.controller.node_session import NodeSession
 from coolcap_agent.controller.plant_session import PlantSession
-from coolcap_agent.controller.session import Answer, Connection, Identity, NotReleasedError, cancel
+from coolcap_agent.controller.pulse import Pulse
+from coolcap_agent.controller.session import (
+    Answer,
+    Connection,
+    Identity,
+    NotReleasedError,
+    Pending,
+    cancel,
+)
 from coolcap_agent.logging import FaultLog
 from coolcap_proto.v1 import common_pb2
 
@@ -32,6 +40,7 @@ class Fleet:
         identity: Who this controller is.
         state: Where readings go.
         faults: Logs what begins and ends to be wrong.
+        pulse: Where delays of commands are counted.
     """
 
     def __init__(
@@ -41,7 +50,9 @@ class Fleet:
         identity: Identity,
         state: FleetState,
         faults: FaultLog,
+        pulse: Pulse | None = None,
     ) -> None:
+        self.pulse = pulse or Pulse()
         self.state = state
         self.faults = faults
         self._changed = asyncio.Event()
@@ -79,7 +90,7 @@ class Fleet:
             session.keep_lease(wanted=caps if isinstance(session, NodeSession) else setpoints)
             if session.connection is not Connection.LIVE:
                 session.forget()
-        self._note_who_obeys()
+            self._note_whether_obeys(session)
 
     async def release_all(self) -> list[Released]:
         """Release all leases at once and return what was restored."""
@@ -100,26 +111,32 @@ class Fleet:
         *,
         answers_times_s: Mapping[str, float],
         deadline_s: float,
+        since_mono_s: float,
     ) -> dict[str, Answer]:
-        """Send values by agent and device; return the answers that came within ``deadline_s``."""
-        tasks = {
-            name: asyncio.create_task(
-                self.sessions[name].command(of_agent, answers_time_s=answers_times_s.get(name))
-            )
+        """Send values by agent and device; return the answers that came within ``deadline_s``.
+
+        ``since_mono_s`` is when the telemetry was read that the values answer.
+        """
+        asked = {
+            name: self.sessions[name].ask(of_agent, answers_time_s=answers_times_s.get(name))
             for name, of_agent in values.items()
         }
-        if not tasks:
-            return {}
-        _, late = await asyncio.wait(tasks.values(), timeout=deadline_s)
-        for task in late:
-            task.cancel()
+        waited = [answer for answer in asked.values() if isinstance(answer, Pending)]
+        if waited:
+            await asyncio.wait([one.future for one in waited], timeout=deadline_s)
         silent = f"no answer within {deadline_s:g} s; read back before relying on it"
-        return {
-            name: Answer(read_back={}, refusals=(f"{name}: {silent}",))
-            if task in late
-            else task.result()
-            for name, task in tasks.items()
-        }
+        answers: dict[str, Answer] = {}
+        for name, answer in asked.items():
+            if isinstance(answer, Answer):
+                answers[name] = answer
+            elif answer.future.done():
+                answers[name] = answer.future.result()
+                self.pulse.commands.add(answer.answer_mono_s - since_mono_s)
+            else:
+                answers[name] = Answer(read_back={}, refusals=(f"{name}: {silent}",))
+                self.pulse.unanswered_count += 1
+                answer.give_up()
+        return answers
 
     async def wait_frame(
         self, after_s: float, *, patience_s: float, straggler_s: float
@@ -171,13 +188,12 @@ class Fleet:
                 continue
         return False
 
-    def _on_change(self) -> None:
+    def _on_change(self, name: str) -> None:
         self._changed.set()
-        self._note_who_obeys()
+        self._note_whether_obeys(self.sessions[name])
 
-    def _note_who_obeys(self) -> None:
+    def _note_whether_obeys(self, session: Session) -> None:
         """A node obeys if it is connected and, where leases are wanted, its lease is held."""
-        for name, session in self.sessions.items():
-            if isinstance(session, NodeSession):
-                held = session.lease.live is not None or not self._caps_wanted
-                self.state.set_obeys(name, session.connected and held)
+        if isinstance(session, NodeSession):
+            held = session.lease.live is not None or not self._caps_wanted
+            self.state.set_obeys(session.name, session.connected and held)

@@ -1,11 +1,15 @@
 """The client's side of a lease: when it surely ends, and the order of commands under it."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 RENEW_AFTER_RATIO: Final = 1.0 / 6.0
 """Part of the time to live after which a renewal is worth its message."""
+RENEW_SPREAD: Final = 0.5
+"""A renewal may come earlier by up to this share, at random: leases that a fleet granted in one
+instant are soon not renewed in one instant any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,7 @@ class LeaseClient:
         self._mono_s = mono_s
         self._lease: HeldLease | None = None
         self._renew_sent_mono_s = float("-inf")
+        self._renew_after_s = 0.0
         self._sequence = 0
         self.epoch = 0
 
@@ -41,6 +46,11 @@ class LeaseClient:
         if self._lease is not None and self._mono_s() >= self._lease.end_mono_s:
             self._lease = None
         return self._lease
+
+    def secure(self, margin_s: float) -> bool:
+        """Return whether there is a lease with more than ``margin_s`` left; safe in any thread."""
+        lease = self._lease
+        return lease is not None and self._mono_s() + margin_s < lease.end_mono_s
 
     @property
     def remaining_s(self) -> float:
@@ -54,11 +64,12 @@ class LeaseClient:
         lease = self.live
         if lease is None:
             return False
-        return self._mono_s() - self._renew_sent_mono_s >= RENEW_AFTER_RATIO * lease.ttl_s
+        return self._mono_s() - self._renew_sent_mono_s >= self._renew_after_s
 
     def granted(self, *, lease_id: str, epoch: int, ttl_s: float, asked_mono_s: float) -> None:
         """Note a grant."""
         self.epoch = epoch
+        self._renew_after_s = RENEW_AFTER_RATIO * ttl_s * (1.0 - random.uniform(0.0, RENEW_SPREAD))
         self._renew_sent_mono_s = max(self._renew_sent_mono_s, asked_mono_s)
         self._lease = HeldLease(
             lease_id=lease_id, epoch=epoch, ttl_s=ttl_s, end_mono_s=asked_mono_s + ttl_s

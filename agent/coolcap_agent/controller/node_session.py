@@ -44,7 +44,7 @@ class NodeSession(
         *,
         identity: Identity,
         faults: FaultLog,
-        on_telemetry: Callable[[], None],
+        on_telemetry: Callable[[str], None],
         state: FleetState,
     ) -> None:
         super().__init__(config, identity=identity, faults=faults, on_telemetry=on_telemetry)
@@ -148,8 +148,9 @@ class NodeSession(
         )
         if new:
             rows = node_rows(message, gpu_count=self._gpu_count)
+            self.lease_seen = message.lease
             self._state.take_node(self.name, rows, measure_time_s=measure_time_s)
-            self._on_telemetry()
+            self._on_telemetry(self.name)
 
     def _take_result(self, message: node_agent_pb2.SetPowerCapsResponse) -> None:
         read_back: dict[str, float] = {}

@@ -37,12 +37,13 @@ class PlantSession(
         *,
         identity: Identity,
         faults: FaultLog,
-        on_telemetry: Callable[[], None],
+        on_telemetry: Callable[[str], None],
         state: FleetState,
     ) -> None:
         super().__init__(config, identity=identity, faults=faults, on_telemetry=on_telemetry)
         self._state = state
         self.not_commandable: dict[str, str] = {}
+        self.overridden: dict[str, str] = {}
 
     def _attach(self, channel: grpc.aio.Channel) -> None:
         self._stub = plant_agent_pb2_grpc.PlantAgentStub(channel)
@@ -129,8 +130,14 @@ class PlantSession(
         )
         if new:
             values, times_s = plant_row(message)
+            self.lease_seen = message.lease
+            self.overridden = {
+                reading.lever: reading.message
+                for reading in message.levers
+                if reading.state == plant_agent_pb2.LEVER_STATE_OVERRIDDEN
+            }
             self._state.take_plant(self.name, values, times_s, measure_time_s=measure_time_s)
-            self._on_telemetry()
+            self._on_telemetry(self.name)
 
     def _take_result(self, message: plant_agent_pb2.SetSetpointsResponse) -> None:
         read_back: dict[str, float] = {}
@@ -145,4 +152,5 @@ class PlantSession(
 
     def forget(self) -> None:
         """Forget the readings."""
+        self.overridden = {}
         self._state.lose_plant(self.name)

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
@@ -16,11 +17,14 @@ from coolcap_agent.controller.session import Answer
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVERS
 from coolcap_envs.contract.setpoints import Applied, Setpoints
-from coolcap_envs.contract.telemetry import Telemetry
+from coolcap_envs.contract.telemetry import BoolArray, Telemetry
 from coolcap_envs.safety.limits import Limits
 
 T = TypeVar("T")
 
+SAME_CAP_W: Final = 0.5
+"""Caps this close are the same: what devices round to anyway. One that an agent holds already is
+not sent again; with 10,000 GPUs that is most of the messages."""
 THREAD_SLACK_S: Final = 1.0
 """Beyond the agents' deadline, for the event loop to come round."""
 
@@ -34,6 +38,8 @@ class RemotePlant:
         clock: The site's clock.
         events: The event loop the fleet runs in.
         answer_deadline_s: Longest wait for agents to carry out a command.
+        acknowledge: Whether every agent is answered each time, also where nothing changes: a
+            simulated site waits for that.
     """
 
     def __init__(
@@ -44,13 +50,19 @@ class RemotePlant:
         clock: Clock,
         events: asyncio.AbstractEventLoop,
         answer_deadline_s: float,
+        acknowledge: bool = True,
     ) -> None:
         self._layout = layout
         self._fleet = fleet
         self._clock = clock
         self._events = events
         self._answer_deadline_s = answer_deadline_s
+        self._acknowledge = acknowledge
+        self._sent_w = np.full(layout.group_count, np.nan)
+        self._sent_epoch: dict[str, int] = {}
+        self._measured_w = np.full(layout.group_count, np.nan)
         self._read_times_s: dict[str, float] = {}
+        self._read_mono_s = time.monotonic()
         self._plant_agent = next(
             s.name for s in fleet.sessions.values() if s.config.kind is AgentKind.PLANT
         )
@@ -62,7 +74,9 @@ class RemotePlant:
 
     def read(self) -> Telemetry:
         """Return the newest readings of all agents."""
+        self._read_mono_s = time.monotonic()
         telemetry, self._read_times_s = self._fleet.state.snapshot(self._clock.now_s)
+        self._measured_w = telemetry.group("power_limit_w")
         return telemetry
 
     def apply(self, setpoints: Setpoints) -> Applied:
@@ -85,20 +99,23 @@ class RemotePlant:
 
     def _send(self, setpoints: Setpoints, answers_times_s: dict[str, float]) -> Applied:
         values = self._by_agent(setpoints)
-        if not answers_times_s:
+        if not (answers_times_s and self._acknowledge):
             values = {name: of_agent for name, of_agent in values.items() if of_agent}
         answers = self._in_event_loop(
             self._fleet.command(
-                values, answers_times_s=answers_times_s, deadline_s=self._answer_deadline_s
+                values,
+                answers_times_s=answers_times_s,
+                deadline_s=self._answer_deadline_s,
+                since_mono_s=self._read_mono_s,
             )
         )
-        return self._applied(answers)
+        return self._applied(answers, setpoints)
 
     def _by_agent(self, setpoints: Setpoints) -> dict[str, dict[str, float]]:
         """Return values by agent and device; agents without any get an empty command."""
         values: dict[str, dict[str, float]] = {name: {} for name in self._fleet.sessions}
         layout = self._layout
-        caps_w = setpoints.power_cap_w.tolist()
+        caps_w = np.where(self._holds(setpoints), np.nan, setpoints.power_cap_w).tolist()
         for node, indices, cap_w in zip(layout.node_names, layout.gpu_indices, caps_w, strict=True):
             if np.isfinite(cap_w):
                 values[node].update((str(index), cap_w) for index in indices)
@@ -108,15 +125,31 @@ class RemotePlant:
                 levers[lever.name] = value
         return values
 
-    def _applied(self, answers: dict[str, Answer]) -> Applied:
+    def _holds(self, setpoints: Setpoints) -> BoolArray:
+        """Return which groups were sent this cap under the present lease, and measure it too."""
+        cap_w = setpoints.power_cap_w
+        same = np.abs(self._sent_w - cap_w) < SAME_CAP_W
+        same &= np.abs(self._measured_w - cap_w) < SAME_CAP_W
+        for n in np.flatnonzero(same):
+            node = self._layout.node_names[n]
+            same[n] = self._sent_epoch.get(node) == self._fleet.sessions[node].lease.epoch
+        return np.asarray(same)
+
+    def _applied(self, answers: dict[str, Answer], setpoints: Setpoints) -> Applied:
         nothing = Answer(read_back={})
         layout = self._layout
-        cap_w = np.full(layout.group_count, np.nan)
+        held_before = self._holds(setpoints)
+        cap_w = np.where(held_before, self._measured_w, np.nan)
         for n, (node, indices) in enumerate(
             zip(layout.node_names, layout.gpu_indices, strict=True)
         ):
-            held = answers.get(node, nothing).read_back
+            answer = answers.get(node)
+            if answer is None or held_before[n]:
+                continue
+            held = answer.read_back
             cap_w[n] = min((held[str(i)] for i in indices if str(i) in held), default=np.nan)
+            self._sent_w[n] = setpoints.power_cap_w[n] if not answer.refusals else np.nan
+            self._sent_epoch[node] = self._fleet.sessions[node].lease.epoch
         levers = answers.get(self._plant_agent, nothing).read_back
         return Applied(
             setpoints=Setpoints(

@@ -81,6 +81,27 @@ class Answer:
     refusals: tuple[str, ...] = ()
 
 
+class Pending:
+    """A command on its way.
+
+    Attributes:
+        future: Becomes the answer.
+        answer_mono_s: When it did.
+    """
+
+    def __init__(self, give_up: Callable[[], object], mono_s: Callable[[], float]) -> None:
+        self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.answer_mono_s = float("nan")
+        self.give_up = give_up
+        self._mono_s = mono_s
+
+    def resolve(self, answer: Answer) -> None:
+        """Note the answer; another one later is ignored."""
+        if not self.future.done():
+            self.answer_mono_s = self._mono_s()
+            self.future.set_result(answer)
+
+
 class AgentSession(ABC, Generic[Request, Response]):
     """One agent. ``run`` lasts until cancelled.
 
@@ -88,7 +109,7 @@ class AgentSession(ABC, Generic[Request, Response]):
         config: Which agent.
         identity: Who this controller is.
         faults: Logs what begins and ends to be wrong.
-        on_telemetry: Called after each telemetry message and change of connection.
+        on_telemetry: Called with the agent's name after each telemetry and change of connection.
         mono_s: The host's monotonic clock.
     """
 
@@ -98,7 +119,7 @@ class AgentSession(ABC, Generic[Request, Response]):
         *,
         identity: Identity,
         faults: FaultLog,
-        on_telemetry: Callable[[], None],
+        on_telemetry: Callable[[str], None],
         mono_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
@@ -106,6 +127,7 @@ class AgentSession(ABC, Generic[Request, Response]):
         self.connected = False
         self.refused = False
         self.measure_time_s = float("-inf")
+        self.lease_seen = common_pb2.LeaseStatus()
         self._identity = identity
         self._faults = faults
         self._on_telemetry = on_telemetry
@@ -113,7 +135,7 @@ class AgentSession(ABC, Generic[Request, Response]):
         self._arrival_mono_s = float("-inf")
         self._sequence_seen = ("", 0)
         self._box: Mailbox[Request] = Mailbox()
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._waiting: dict[int, Pending] = {}
         self._lease_task: asyncio.Task[object] | None = None
         self._ask_again_mono_s = 0.0
 
@@ -185,8 +207,8 @@ class AgentSession(ABC, Generic[Request, Response]):
 
     # Commands
 
-    async def command(self, values: Mapping[str, float], *, answers_time_s: float | None) -> Answer:
-        """Send values by device and wait for what became of them; the caller limits the wait.
+    def ask(self, values: Mapping[str, float], *, answers_time_s: float | None) -> Pending | Answer:
+        """Send values by device; return what will become the answer, or the answer if it is known.
 
         ``answers_time_s`` is the measure time of the telemetry it answers, None if none.
         """
@@ -204,13 +226,10 @@ class AgentSession(ABC, Generic[Request, Response]):
         if self._box.command is not None:
             self._resolve(self._box.command[0], _refused(self.name, "a newer command came first"))
         self._box.command = (sequence, request)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[sequence] = future
+        pending = Pending(lambda: self._waiting.pop(sequence, None), self._mono_s)
+        self._waiting[sequence] = pending
         self._box.wake.set()
-        try:
-            return await future
-        finally:
-            self._waiting.pop(sequence, None)
+        return pending
 
     def keep_lease(self, *, wanted: bool) -> None:
         """Acquire, renew or release the lease as wanted; returns at once."""
@@ -274,7 +293,7 @@ class AgentSession(ABC, Generic[Request, Response]):
             asked_mono_s=asked_mono_s,
         )
         self._faults.end(f"{self.name} lease", f"{self.name}: lease granted, epoch {lease.epoch}")
-        self._on_telemetry()
+        self._on_telemetry(self.name)
 
     # Staying connected
 
@@ -320,7 +339,7 @@ class AgentSession(ABC, Generic[Request, Response]):
             box.close()
             for sequence in list(self._waiting):
                 self._resolve(sequence, _refused(self.name, "the connection ended"))
-            self._on_telemetry()
+            self._on_telemetry(self.name)
             await channel.close()
 
     async def _requests(self, box: Mailbox[Request]) -> AsyncIterator[Request]:
@@ -356,9 +375,9 @@ class AgentSession(ABC, Generic[Request, Response]):
         return True
 
     def _resolve(self, sequence: int, answer: Answer) -> None:
-        future = self._waiting.get(sequence)
-        if future is not None and not future.done():
-            future.set_result(answer)
+        pending = self._waiting.pop(sequence, None)
+        if pending is not None:
+            pending.resolve(answer)
 
     def _take_lease(self, lease: common_pb2.Lease) -> None:
         self.lease.renewed(lease_id=lease.lease_id, epoch=lease.epoch, ttl_s=span_of(lease.ttl))

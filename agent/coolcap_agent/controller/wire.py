@@ -14,22 +14,24 @@ from coolcap_envs.contract.signals import (
     GROUP_SIGNALS,
     PLANT_COLUMN,
     PLANT_SIGNALS,
+    WORKLOAD_SIGNALS,
 )
 from coolcap_envs.contract.telemetry import FloatArray
 from coolcap_proto.v1 import common_pb2, node_agent_pb2, plant_agent_pb2
 
-_CLASS_COLUMN: Final = {
-    node_agent_pb2.WORKLOAD_CLASS_TRAINING: GROUP_COLUMN["training_ratio"],
-    node_agent_pb2.WORKLOAD_CLASS_PREFILL: GROUP_COLUMN["prefill_ratio"],
-    node_agent_pb2.WORKLOAD_CLASS_DECODE: GROUP_COLUMN["decode_ratio"],
-    node_agent_pb2.WORKLOAD_CLASS_MEMORY_BOUND: GROUP_COLUMN["memory_bound_ratio"],
-}
+_WORKLOADS: Final = (
+    node_agent_pb2.WORKLOAD_CLASS_TRAINING,
+    node_agent_pb2.WORKLOAD_CLASS_PREFILL,
+    node_agent_pb2.WORKLOAD_CLASS_DECODE,
+    node_agent_pb2.WORKLOAD_CLASS_MEMORY_BOUND,
+)
+"""In the order of ``WORKLOAD_SIGNALS``."""
 _ANSWERS: Final = (node_agent_pb2.GPU_STATE_OK, node_agent_pb2.GPU_STATE_READ_ONLY)
 _POWER: Final = GROUP_COLUMN["gpu_power_w"]
 _IT_POWER: Final = GROUP_COLUMN["it_power_w"]
 _IT_ENERGY: Final = GROUP_COLUMN["it_energy_kwh"]
 _INLET: Final = GROUP_COLUMN["inlet_temp_c"]
-_MEASURED: Final = [
+_COLUMNS: Final = [
     GROUP_COLUMN[name]
     for name in (
         "gpu_power_w",
@@ -42,10 +44,18 @@ _MEASURED: Final = [
         "work_rate_ratio",
         "work_gpu_h",
         "latency_ratio",
+        "it_energy_kwh",
+        *WORKLOAD_SIGNALS,
     )
 ]
 """Columns in the order of :func:`_measured`."""
 _NAN: Final = float("nan")
+_CLASSES: Final = {
+    workload: tuple(float(workload == other) for other in _WORKLOADS)
+    for workload in (node_agent_pb2.WORKLOAD_CLASS_UNSPECIFIED, *_WORKLOADS)
+}
+_NO_CLASS: Final = _CLASSES[node_agent_pb2.WORKLOAD_CLASS_UNSPECIFIED]
+_UNKNOWN: Final = (_NAN,) * len(_COLUMNS)
 
 
 def _measured(gpu: node_agent_pb2.GpuTelemetry) -> tuple[float, ...]:
@@ -61,6 +71,8 @@ def _measured(gpu: node_agent_pb2.GpuTelemetry) -> tuple[float, ...]:
         gpu.work_rate_ratio if has("work_rate_ratio") else _NAN,
         gpu.work_gpu_h if has("work_gpu_h") else _NAN,
         gpu.latency_ratio if has("latency_ratio") else 0.0,  # no target, nothing is late
+        gpu.energy_kwh if has("energy_kwh") else _NAN,
+        *_CLASSES.get(gpu.workload_class, _NO_CLASS),
     )
 
 
@@ -70,17 +82,14 @@ def node_rows(message: node_agent_pb2.NodeTelemetry, *, gpu_count: int) -> Float
     What the server draws beside its GPUs is shared evenly among them, so that the rows add up to
     the server. GPUs with an index beyond ``gpu_count`` are not part of the layout and are left out.
     """
-    rows = np.full((gpu_count, len(GROUP_SIGNALS)), np.nan)
-    energy_kwh = np.full(gpu_count, np.nan)
+    measured = [_UNKNOWN] * gpu_count
     for gpu in message.gpus:
-        if not 0 <= gpu.gpu_index < gpu_count or gpu.state not in _ANSWERS:
-            continue
-        row = rows[gpu.gpu_index]
-        row[_MEASURED] = _measured(gpu)
-        for workload, column in _CLASS_COLUMN.items():
-            row[column] = float(gpu.workload_class == workload)
-        if gpu.HasField("energy_kwh"):
-            energy_kwh[gpu.gpu_index] = gpu.energy_kwh
+        if 0 <= gpu.gpu_index < gpu_count and gpu.state in _ANSWERS:
+            measured[gpu.gpu_index] = _measured(gpu)
+    rows = np.full((gpu_count, len(GROUP_SIGNALS)), np.nan)
+    rows[:, _COLUMNS] = measured
+    energy_kwh = rows[:, _IT_ENERGY].copy()
+    rows[:, _IT_ENERGY] = np.nan
     if message.HasField("it_power_w"):
         power_w = rows[:, _POWER]
         rows[:, _IT_POWER] = power_w + (message.it_power_w - power_w.sum()) / gpu_count
