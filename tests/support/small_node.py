@@ -62,7 +62,7 @@ class SmallNode:
     def fault(self, gpu: int, flag: Fault) -> None:
         faults = self.small.hall.table("gpu_fault")
         faults["flags"][gpu] = flag
-        faults["call_delay_s"][gpu] = 60.0
+        faults["call_delay_s"][gpu] = 60.0 if flag & Fault.HANG else 0.0
 
     def limits_w(self) -> list[float]:
         limits: list[float] = self.small.hall.table("gpu_control")["power_limit_requested_w"][

@@ -7,12 +7,15 @@ Calls may block; daemons make them in worker threads with a deadline. Units are 
 
     DriverError
     ├── DeviceLost        the device does not answer any more; leave it alone until it is back
+    │   └── ResetRequired the device must be reset first; a person has to do it
     ├── NotPermitted      the driver lacks a right; stay read-only and say which right
+    ├── NotCommandable    the device has no such lever of its own; stay read-only and say why
     └── ValueRefused      the device does not accept this value; do not retry with it
         └── Overridden    a person or another system decides; do not fight it, leave the lever alone
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -28,8 +31,16 @@ class DeviceLost(DriverError):  # noqa: N818 - reads as the event it reports
     """The device does not answer any more."""
 
 
+class ResetRequired(DeviceLost):
+    """The device has to be reset before it can be used again."""
+
+
 class NotPermitted(DriverError):  # noqa: N818 - reads as the event it reports
     """The process lacks a right the device demands."""
+
+
+class NotCommandable(DriverError):  # noqa: N818 - reads as the event it reports
+    """The device has no such lever, or not one of its own."""
 
 
 class ValueRefused(DriverError):  # noqa: N818 - reads as the event it reports
@@ -42,7 +53,12 @@ class Overridden(ValueRefused):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuInfo:
-    """What does not change about a GPU. ``read_only_reason`` is empty when caps can be set."""
+    """What does not change about a GPU.
+
+    ``read_only_reason`` is empty when caps can be set. ``sm_clock_min_mhz`` is the lowest ceiling
+    the SM clock can be given, NaN if it takes none. ``partitioned``: its power is shared by tenants
+    that a cap cannot tell apart (MIG).
+    """
 
     uuid: str
     index: int
@@ -52,6 +68,8 @@ class GpuInfo:
     power_limit_default_w: float
     sm_clock_max_mhz: float
     read_only_reason: str = ""
+    sm_clock_min_mhz: float = math.nan
+    partitioned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +80,9 @@ class GpuReading:
     uncapped device; ``work_gpu_h`` counts reference GPU-hours. ``workload_class`` is one of
     ``training``, ``prefill``, ``decode``, ``memory_bound`` or empty when unknown.
     ``clocks_event_reasons`` holds NVML's names in lower case, e.g. ``sw_power_cap``.
+    ``sm_clock_limit_mhz`` is the ceiling of the SM clock in force, NaN without one;
+    ``clocks_held_by_other``: somebody else has set one. ``temp_margin_k`` is how far the GPU is
+    from its highest operating temperature, where it slows itself down.
     """
 
     uuid: str
@@ -80,6 +101,17 @@ class GpuReading:
     latency_ratio: float
     workload_class: str
     clocks_event_reasons: tuple[str, ...] = ()
+    sm_clock_limit_mhz: float = math.nan
+    clocks_held_by_other: bool = False
+    temp_margin_k: float = math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuEvent:
+    """A critical event the driver reported (Xid), with NVIDIA's number of it."""
+
+    uuid: str
+    xid: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +149,25 @@ class GpuDriver(Protocol):
 
     def set_power_limit(self, uuid: str, *, power_limit_w: float) -> None:
         """Request a power limit. Raises DeviceLost, NotPermitted, ValueRefused."""
+        ...
+
+    def set_sm_clock_max(self, uuid: str, *, sm_clock_max_mhz: float) -> None:
+        """Give the SM clock a ceiling; the device's highest clock takes it away.
+
+        Raises DeviceLost, NotPermitted, NotCommandable, ValueRefused.
+        """
+        ...
+
+    def take_events(self) -> Sequence[GpuEvent]:
+        """Return the critical events since the last call; never waits for a device."""
+        ...
+
+    def rights(self) -> Mapping[str, object]:
+        """Return what allows or keeps this process from commanding GPUs, for people.
+
+        ``missing`` says in words what is missing, empty if nothing is; ``foreign_managers`` lists
+        programs seen on this host that may set limits, too.
+        """
         ...
 
     def acknowledge(self, *, answers_time_s: float) -> None:

@@ -1,4 +1,4 @@
-"""NVIDIA GPUs through NVML. The only file that knows milliwatts, millijoules and ``pynvml``.
+"""NVIDIA GPUs through NVML. With the ``nvml_…`` files beside it, all that knows ``pynvml``.
 
 Power limits are set with the first version of the setter: the second one's Python wrapper drops
 the return code. Fans and persistence mode are never touched: setting a fan by hand ends its
@@ -9,27 +9,33 @@ import importlib
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 from coolcap_agent.drivers.base import (
+    DeviceLost,
     DriverError,
+    GpuEvent,
     GpuInfo,
     GpuReading,
     NodeReading,
+    NotCommandable,
     ValueRefused,
 )
-from coolcap_agent.drivers.clocks_event_reasons import reason_names
+from coolcap_agent.drivers.clocks_event_reasons import APPLICATIONS_CLOCKS_SETTING, reason_names
+from coolcap_agent.drivers.nvml_calls import NvmlCalls
+from coolcap_agent.drivers.nvml_clock_lock import ClockLock
 from coolcap_agent.drivers.nvml_errors import UNSUPPORTED, translate
-from coolcap_agent.drivers.nvml_rights import missing_right
+from coolcap_agent.drivers.nvml_events import NvmlEvents
+from coolcap_agent.drivers.nvml_inventory import MW_PER_W, highest_temp_c, look_at, module_scope
+from coolcap_agent.drivers.nvml_rights import missing_right, rights_report
 from coolcap_envs.contract.config import Table
 
 log = logging.getLogger(__name__)
 
-MW_PER_W: Final = 1000.0
 J_PER_KWH: Final = 3.6e6
 MJ_PER_KWH: Final = 1000.0 * J_PER_KWH
 """Millijoules, NVML's unit of energy."""
@@ -40,14 +46,14 @@ CURRENT_LIMIT: Final = 190
 REQUESTED_LIMIT: Final = 192
 """Field identifiers (NVML_FI_DEV_…) that older headers lack; the numbers are part of NVML's ABI."""
 FIELDS: Final = (MEMORY_TEMP, POWER_AVERAGE, CURRENT_LIMIT, REQUESTED_LIMIT)
-FIELD_MEMBERS: Final = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
-"""Member of a field's value by its NVML_VALUE_TYPE."""
 
 SPAN_MIN_S: Final = 0.5
 """Power is energy over at least this time: the counter is refreshed about every 100 ms (Yang et
 al., "Part-time Power Measurements", SC'24), so a shorter span would alias."""
 SPAN_MAX_S: Final = 60.0
 """Work is not counted over a longer gap between two readings."""
+LOOK_AGAIN_S: Final = 5.0
+"""How often a lost GPU is asked for a new handle: after a reset the old one is of no use."""
 
 
 def make_gpu_driver(options: Table, *, node_id: str, folder: Path) -> "NvmlDriver":
@@ -69,10 +75,14 @@ class _Gpu:
 
     handle: Any
     info: GpuInfo
+    temp_max_c: float = math.nan
     time_s: float = math.nan
     energy_kwh: float = math.nan
     power_w: float = math.nan
     work_gpu_h: float = 0.0
+    lock: ClockLock = field(default_factory=ClockLock)
+    lost: bool = False
+    look_again_s: float = -math.inf
 
 
 class NvmlDriver:
@@ -86,13 +96,14 @@ class NvmlDriver:
     def __init__(self, nvml: ModuleType | None = None, *, assume_rights: bool = False) -> None:
         self._given = nvml
         self._assume_rights = assume_rights
-        self._opened: ModuleType | None = None
+        self._opened: NvmlCalls | None = None
+        self._events: NvmlEvents | None = None
         self._gpus: dict[str, _Gpu] = {}
         self.now_s: Callable[[], float] = time.time
         self.mono_s: Callable[[], float] = time.monotonic
 
     @property
-    def _nvml(self) -> Any:  # noqa: ANN401 - pynvml has no types
+    def _calls(self) -> NvmlCalls:
         if self._opened is None:
             raise DriverError("NVML is not open: call open() first")
         return self._opened
@@ -104,28 +115,33 @@ class NvmlDriver:
             nvml.nvmlInit()
         except nvml.NVMLError as error:
             raise translate(error, "NVML cannot be started") from error
-        self._opened = nvml
+        calls = self._opened = NvmlCalls(nvml)
         why = "" if self._assume_rights else missing_right()
-        count = self._ask("the number of GPUs cannot be read", nvml.nvmlDeviceGetCount)
+        count = calls.ask("the number of GPUs cannot be read", "nvmlDeviceGetCount")
         for index in range(count):
             try:
-                gpu = self._look_at(index, why)
+                handle, info = look_at(calls, index, missing_right=why)
+                temp_max_c = highest_temp_c(calls, index, handle)
             except DriverError as error:
                 log.warning("left out: %s", error)
             else:
-                self._gpus[gpu.info.uuid] = gpu
+                self._gpus[info.uuid] = _Gpu(handle=handle, info=info, temp_max_c=temp_max_c)
         if not self._gpus:
             self.close()
             raise DriverError(f"NVML lists {count} GPUs and none of them answers")
+        self._events = NvmlEvents(calls, {uuid: gpu.handle for uuid, gpu in self._gpus.items()})
 
     def close(self) -> None:
         """Let NVML go; safe to call twice."""
-        nvml, self._opened = self._opened, None
+        events, self._events = self._events, None
+        if events is not None:
+            events.close()
+        calls, self._opened = self._opened, None
         self._gpus = {}
-        if nvml is not None:
+        if calls is not None:
             try:
-                nvml.nvmlShutdown()
-            except nvml.NVMLError as error:
+                calls.nvml.nvmlShutdown()
+            except calls.nvml.NVMLError as error:
                 log.debug("NVML did not shut down: %s", error)
 
     def inventory(self) -> Sequence[GpuInfo]:
@@ -134,41 +150,14 @@ class NvmlDriver:
 
     def read_gpu(self, uuid: str) -> GpuReading:
         """Sample one GPU. Raises DeviceLost."""
-        gpu, nvml = self._gpu(uuid), self._nvml
-        what = f"{uuid} cannot be read"
-        clock_mhz = self._number(what, nvml.nvmlDeviceGetClockInfo, gpu.handle, nvml.NVML_CLOCK_SM)
-        fields = self._fields(what, gpu.handle)
-        gpu_util, mem_util = self._utilisation(what, gpu.handle)
-        work_rate = gpu_util * clock_mhz / gpu.info.sm_clock_max_mhz
-        energy_kwh = (
-            self._number(what, nvml.nvmlDeviceGetTotalEnergyConsumption, gpu.handle) / MJ_PER_KWH
-        )
-        average_w = fields[POWER_AVERAGE] / MW_PER_W
-        if math.isnan(average_w):
-            average_w = self._number(what, nvml.nvmlDeviceGetPowerUsage, gpu.handle) / MW_PER_W
-        self._accumulate(gpu, energy_kwh=energy_kwh, average_w=average_w, work_rate=work_rate)
-        requested_w, enforced_w = self._limits(what, gpu.handle, fields)
-        reasons = self._number(what, nvml.nvmlDeviceGetCurrentClocksEventReasons, gpu.handle)
-        return GpuReading(
-            uuid=uuid,
-            measure_time_s=self.now_s(),
-            power_w=gpu.power_w,
-            energy_kwh=energy_kwh,
-            power_limit_requested_w=requested_w,
-            power_limit_enforced_w=enforced_w,
-            gpu_temp_c=self._number(
-                what, nvml.nvmlDeviceGetTemperature, gpu.handle, nvml.NVML_TEMPERATURE_GPU
-            ),
-            hbm_temp_c=fields[MEMORY_TEMP],
-            sm_clock_mhz=clock_mhz,
-            gpu_util_ratio=gpu_util,
-            mem_util_ratio=mem_util,
-            work_rate_ratio=work_rate,
-            work_gpu_h=math.nan if math.isnan(work_rate) else gpu.work_gpu_h,
-            latency_ratio=math.nan,
-            workload_class="",
-            clocks_event_reasons=() if math.isnan(reasons) else reason_names(int(reasons)),
-        )
+        gpu = self._gpu(uuid)
+        try:
+            reading = self._read(gpu)
+        except DeviceLost:
+            gpu.lost = True
+            raise
+        gpu.lost = False
+        return reading
 
     def read_node(self) -> NodeReading:
         """Return the time; NVML measures nothing of the server."""
@@ -178,7 +167,7 @@ class NvmlDriver:
         )
 
     def set_power_limit(self, uuid: str, *, power_limit_w: float) -> None:
-        """Request a power limit. Raises DeviceLost, NotPermitted, ValueRefused."""
+        """Request a power limit. Raises DeviceLost, NotPermitted, NotCommandable, ValueRefused."""
         gpu = self._gpu(uuid)
         low_w, high_w = gpu.info.power_limit_min_w, gpu.info.power_limit_max_w
         asked = f"power limit {power_limit_w:.1f} W for {uuid}"
@@ -186,12 +175,43 @@ class NvmlDriver:
             raise ValueRefused(
                 f"{asked} is outside {low_w:.1f} to {high_w:.1f} W (limits read from the device)"
             )
-        self._ask(
+        limit_mw = round(power_limit_w * MW_PER_W)
+        self._set(
             f"{asked} cannot be set",
-            self._nvml.nvmlDeviceSetPowerManagementLimit,
+            module_scope(uuid),
+            "nvmlDeviceSetPowerManagementLimit",
             gpu.handle,
-            round(power_limit_w * MW_PER_W),
+            limit_mw,
         )
+
+    def set_sm_clock_max(self, uuid: str, *, sm_clock_max_mhz: float) -> None:
+        """Lock the SM clock below a ceiling; the highest clock takes the lock away.
+
+        Raises DeviceLost, NotPermitted, NotCommandable, ValueRefused.
+        """
+        gpu = self._gpu(uuid)
+        low_mhz, high_mhz = gpu.info.sm_clock_min_mhz, gpu.info.sm_clock_max_mhz
+        asked = f"SM clock ceiling {sm_clock_max_mhz:.0f} MHz for {uuid}"
+        if not low_mhz <= sm_clock_max_mhz <= high_mhz:
+            raise ValueRefused(
+                f"{asked} is outside {low_mhz:.0f} to {high_mhz:.0f} MHz (read from the device)"
+            )
+        what, why = f"{asked} cannot be set", f"{uuid} takes no lock on its clocks"
+        if sm_clock_max_mhz >= high_mhz:
+            self._set(what, why, "nvmlDeviceResetGpuLockedClocks", gpu.handle)
+            gpu.lock.changed(math.nan, now_s=self._clock_s())
+        else:
+            bounds = round(low_mhz), round(sm_clock_max_mhz)
+            self._set(what, why, "nvmlDeviceSetGpuLockedClocks", gpu.handle, *bounds)
+            gpu.lock.changed(float(bounds[1]), now_s=self._clock_s())
+
+    def take_events(self) -> Sequence[GpuEvent]:
+        """Return the critical events since the last call."""
+        return self._events.take() if self._events is not None else ()
+
+    def rights(self) -> Mapping[str, object]:
+        """Return what allows or keeps this process from setting limits."""
+        return {**rights_report(), **({"missing": ""} if self._assume_rights else {})}
 
     def acknowledge(self, *, answers_time_s: float) -> None:
         """Do nothing: real hardware waits for nobody."""
@@ -201,45 +221,65 @@ class NvmlDriver:
         if gpu is None:
             known = ", ".join(self._gpus)
             raise DriverError(f"GPU {uuid!r} is not on this host; its GPUs are: {known}")
+        if gpu.lost and self.mono_s() >= gpu.look_again_s:
+            gpu.look_again_s = self.mono_s() + LOOK_AGAIN_S
+            handle = self._calls.find(f"{uuid} is lost", "nvmlDeviceGetHandleByUUID", uuid)
+            gpu.handle = gpu.handle if handle is None else handle
         return gpu
 
-    def _look_at(self, index: int, why_read_only: str) -> _Gpu:
-        nvml = self._nvml
-        what = f"GPU {index} cannot be read"
-        handle = self._ask(what, nvml.nvmlDeviceGetHandleByIndex, index)
-        uuid = _text(self._ask(what, nvml.nvmlDeviceGetUUID, handle))
-        low_w = high_w = math.nan
-        try:
-            low_mw, high_mw = nvml.nvmlDeviceGetPowerManagementLimitConstraints(handle)
-            low_w, high_w = low_mw / MW_PER_W, high_mw / MW_PER_W
-        except nvml.NVMLError as error:
-            if error.value not in UNSUPPORTED:
-                raise translate(error, what) from error
-            why_read_only = (
-                f"{uuid} reports no range of power limits (some modules, for example Grace Hopper, "
-                "are limited as a whole); it can be read only"
-            )
-        default_mw = self._number(what, nvml.nvmlDeviceGetPowerManagementDefaultLimit, handle)
-        info = GpuInfo(
-            uuid=uuid,
-            index=index,
-            model=_text(self._ask(what, nvml.nvmlDeviceGetName, handle)),
-            power_limit_min_w=low_w,
-            power_limit_max_w=high_w,
-            power_limit_default_w=default_mw / MW_PER_W,
-            sm_clock_max_mhz=self._number(
-                what, nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_SM
-            ),
-            read_only_reason=why_read_only,
+    def _read(self, gpu: _Gpu) -> GpuReading:
+        calls, nvml, handle = self._calls, self._calls.nvml, gpu.handle
+        what = f"{gpu.info.uuid} cannot be read"
+        clock_mhz = calls.number(what, "nvmlDeviceGetClockInfo", handle, nvml.NVML_CLOCK_SM)
+        fields = calls.fields(what, handle, FIELDS)
+        rates = calls.find(what, "nvmlDeviceGetUtilizationRates", handle)  # none in MIG mode
+        gpu_util = math.nan if rates is None else rates.gpu / 100.0
+        work_rate = gpu_util * clock_mhz / gpu.info.sm_clock_max_mhz
+        energy_mj = calls.number(what, "nvmlDeviceGetTotalEnergyConsumption", handle)
+        average_w = fields[POWER_AVERAGE] / MW_PER_W
+        if math.isnan(average_w):
+            average_w = calls.number(what, "nvmlDeviceGetPowerUsage", handle) / MW_PER_W
+        self._accumulate(
+            gpu, energy_kwh=energy_mj / MJ_PER_KWH, average_w=average_w, work_rate=work_rate
         )
-        return _Gpu(handle=handle, info=info)
+        requested_w, enforced_w = self._limits(what, handle, fields)
+        temp_c = calls.number(what, "nvmlDeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU)
+        margin_k = calls.number(what, "nvmlDeviceGetMarginTemperature", handle)
+        reasons = calls.number(what, "nvmlDeviceGetCurrentClocksEventReasons", handle)
+        mask = 0 if math.isnan(reasons) else int(reasons)
+        held = bool(mask & APPLICATIONS_CLOCKS_SETTING)
+        gpu.lock.observe(clock_mhz=clock_mhz, held=held, now_s=self._clock_s())
+        return GpuReading(
+            uuid=gpu.info.uuid,
+            measure_time_s=self.now_s(),
+            power_w=gpu.power_w,
+            energy_kwh=energy_mj / MJ_PER_KWH,
+            power_limit_requested_w=requested_w,
+            power_limit_enforced_w=enforced_w,
+            gpu_temp_c=temp_c,
+            hbm_temp_c=fields[MEMORY_TEMP],
+            sm_clock_mhz=clock_mhz,
+            gpu_util_ratio=gpu_util,
+            mem_util_ratio=math.nan if rates is None else rates.memory / 100.0,
+            work_rate_ratio=work_rate,
+            work_gpu_h=math.nan if math.isnan(work_rate) else gpu.work_gpu_h,
+            latency_ratio=math.nan,
+            workload_class="",
+            clocks_event_reasons=reason_names(mask),
+            sm_clock_limit_mhz=gpu.lock.limit_mhz,
+            clocks_held_by_other=gpu.lock.held_by_other,
+            temp_margin_k=gpu.temp_max_c - temp_c if math.isnan(margin_k) else margin_k,
+        )
+
+    def _clock_s(self) -> float:
+        """Return site time where it is simulated; the host's own may be set, a span must not."""
+        return self.mono_s() if self.now_s is time.time else self.now_s()
 
     def _accumulate(
         self, gpu: _Gpu, *, energy_kwh: float, average_w: float, work_rate: float
     ) -> None:
         """Bring power and work up to now."""
-        # Site time where it is simulated; the host's own clock may be set, a span must not.
-        now_s = self.mono_s() if self.now_s is time.time else self.now_s()
+        now_s = self._clock_s()
         span_s = now_s - gpu.time_s
         if 0.0 <= span_s < SPAN_MIN_S:
             return
@@ -257,50 +297,17 @@ class NvmlDriver:
         """Return the requested and the enforced limit, W."""
         requested_mw, enforced_mw = fields[REQUESTED_LIMIT], fields[CURRENT_LIMIT]
         if math.isnan(requested_mw):
-            requested_mw = self._number(what, self._nvml.nvmlDeviceGetPowerManagementLimit, handle)
+            requested_mw = self._calls.number(what, "nvmlDeviceGetPowerManagementLimit", handle)
         if math.isnan(enforced_mw):
-            enforced_mw = self._number(what, self._nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
+            enforced_mw = self._calls.number(what, "nvmlDeviceGetEnforcedPowerLimit", handle)
         return requested_mw / MW_PER_W, enforced_mw / MW_PER_W
 
-    def _utilisation(self, what: str, handle: object) -> tuple[float, float]:
+    def _set(self, what: str, why_not: str, name: str, *arguments: object) -> None:
+        """Call a setter; one this GPU does not have is NotCommandable, with ``why_not``."""
+        nvml = self._calls.nvml
         try:
-            rates = self._nvml.nvmlDeviceGetUtilizationRates(handle)
-        except self._nvml.NVMLError as error:
-            if error.value in UNSUPPORTED:  # for example in MIG mode
-                return math.nan, math.nan
-            raise translate(error, what) from error
-        return rates.gpu / 100.0, rates.memory / 100.0
-
-    def _fields(self, what: str, handle: object) -> dict[int, float]:
-        """Return the fields by identifier, NaN where this GPU or driver has none."""
-        found: dict[int, float] = {field: math.nan for field in FIELDS}
-        try:
-            values = self._nvml.nvmlDeviceGetFieldValues(handle, list(FIELDS))
-        except self._nvml.NVMLError as error:
+            getattr(nvml, name)(*arguments)
+        except nvml.NVMLError as error:
             if error.value in UNSUPPORTED:
-                return found
+                raise NotCommandable(f"{what}: {why_not}") from error
             raise translate(error, what) from error
-        for value in values:
-            if value.nvmlReturn == 0:
-                found[value.fieldId] = float(getattr(value.value, FIELD_MEMBERS[value.valueType]))
-        return found
-
-    def _number(self, what: str, function: Callable[..., Any], *arguments: object) -> float:
-        """Return what NVML answers, NaN if this GPU or driver has no such thing."""
-        try:
-            return float(function(*arguments))
-        except self._nvml.NVMLError as error:
-            if error.value in UNSUPPORTED:
-                return math.nan
-            raise translate(error, what) from error
-
-    def _ask(self, what: str, function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401
-        """Return what NVML answers, its error as a DriverError that begins with ``what``."""
-        try:
-            return function(*arguments)
-        except self._nvml.NVMLError as error:
-            raise translate(error, what) from error
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -2,7 +2,13 @@
 
 from typing import Final, Protocol
 
-from coolcap_agent.drivers.base import DeviceLost, DriverError, NotPermitted, ValueRefused
+from coolcap_agent.drivers.base import (
+    DeviceLost,
+    DriverError,
+    NotPermitted,
+    ResetRequired,
+    ValueRefused,
+)
 from coolcap_agent.drivers.nvml_rights import how_to_get_rights
 
 UNINITIALIZED: Final = 1
@@ -51,7 +57,9 @@ def translate(error: NvmlError, what: str) -> DriverError:
     """
     code = error.value
     message = f"{what}: {_ADVICE.get(code, str(error))} (NVML error {code})"
-    if code in (GPU_IS_LOST, RESET_REQUIRED, TIMEOUT):
+    if code == RESET_REQUIRED:
+        return ResetRequired(message)
+    if code in (GPU_IS_LOST, TIMEOUT):
         return DeviceLost(message)
     if code == NO_PERMISSION:
         return NotPermitted(f"{what}: {how_to_get_rights()} (NVML error {code})")
