@@ -33,6 +33,11 @@ def device_of(key: Key) -> str:
     return key[0] or key[1]
 
 
+def name_of(key: Key) -> str:
+    """Return a key in words; its first word is the device, as fault logs want it."""
+    return " ".join(part for part in key if part)
+
+
 class JournalError(CoolcapError):
     """The journal cannot be written: nothing may be written to a device that is not in it."""
 

@@ -72,6 +72,7 @@ class Commander:
         self._restraint = restraint or Unrestrained()
         self._write_log = write_log or NoWriteLog()
         self.commanded: dict[Key, float] = {}
+        self._yielded: dict[Key, tuple[int, str]] = {}
 
     async def carry_out(self, command: Command) -> Answer:
         """Check a command, write what may be written, and say what is in force.
@@ -84,6 +85,17 @@ class Commander:
         task = asyncio.create_task(self._carry_out(command))
         task.add_done_callback(_retrieve)
         return await asyncio.shield(task)
+
+    def leave(self, key: Key, lease: Lease, why: str) -> None:
+        """Answer commands for a point as overridden until another lease is granted.
+
+        Args:
+            key: The point.
+            lease: The live lease.
+            why: Who decides now, for people.
+        """
+        self.commanded.pop(key, None)
+        self._yielded[key] = (lease.epoch, why)
 
     async def _carry_out(self, command: Command) -> Answer:
         async with self._turn:
@@ -136,7 +148,7 @@ class Commander:
         results: dict[Key, Result] = {}
         locked: dict[Key, asyncio.Lock] = {}
         for key, asked in targets:
-            unfit = self._unfit(key, asked)
+            unfit = self._unfit(lease, key, asked)
             if unfit is not None:
                 results[key] = unfit
                 continue
@@ -160,7 +172,7 @@ class Commander:
                 lock.release()
         return results
 
-    def _unfit(self, key: Key, value: float) -> Result | None:
+    def _unfit(self, lease: Lease, key: Key, value: float) -> Result | None:
         """Return the result of a target that is not even tried, None if it is."""
         point = self._points.get(key)
         if point is None:
@@ -181,6 +193,9 @@ class Commander:
                 asked=value,
                 message=f"{spec.say(value)} is outside {spec.device_range()}",
             )
+        epoch, why = self._yielded.get(key, (0, ""))
+        if epoch == lease.epoch:
+            return Result(key=key, outcome=Outcome.OVERRIDDEN, asked=value, message=why)
         if self._guard.lock(key).locked():
             return Result(
                 key=key,

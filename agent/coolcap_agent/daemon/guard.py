@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from coolcap_agent.daemon.outcome import Outcome
 from coolcap_agent.daemon.worker import Worker, WorkerError
-from coolcap_agent.journal import Entry, Journal, JournalDamaged, JournalError, Key
+from coolcap_agent.journal import Entry, Journal, JournalDamaged, JournalError, Key, name_of
 from coolcap_agent.lease import Lease, LeaseKeeper
 from coolcap_agent.logging import FaultLog
 from coolcap_agent.rpc.refusals import RefusedError
@@ -191,7 +191,22 @@ class Guard:
             for entry in entries:
                 self._held[entry.key] = lease.epoch
                 if self._failing.pop(entry.key, None) is not None:
-                    self.faults.end(_name(entry.key), f"{_name(entry.key)} takes commands again")
+                    self.faults.end(name_of(entry.key), f"{name_of(entry.key)} takes commands again")
+
+    async def give_up(self, key: Key) -> str:
+        """Leave a point to somebody else: it is neither held nor restored any more.
+
+        Returns:
+            What went wrong, empty if nothing did; on a failure all is as before.
+        """
+        async with self.lock(key):
+            entry = self._journal.entries.get(key)
+            if entry is not None:
+                result = await self._forget(Restored(entry=entry, outcome=Outcome.RESTORED))
+                if result.outcome is not Outcome.RESTORED:
+                    return result.message
+            self._held.pop(key, None)
+        return ""
 
     async def tick(self) -> Sequence[Restored]:
         """Notice the end of a lease, and try again where a restore has failed."""
@@ -271,7 +286,7 @@ class Guard:
             if result.outcome is Outcome.RESTORED:
                 result = await self._forget(result)
         self._ramping.discard(key)
-        name = _name(key)
+        name = name_of(key)
         if result.outcome is Outcome.RESTORED:
             self._failing.pop(key, None)
             self.faults.end(name, f"{name} is back at its value from before the first write")
@@ -301,7 +316,3 @@ class Guard:
 
 def _not_ready(message: str) -> RefusedError:
     return RefusedError(common_pb2.REFUSAL_REASON_NOT_READY, message)
-
-
-def _name(key: Key) -> str:
-    return " ".join(part for part in key if part)

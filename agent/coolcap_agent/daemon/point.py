@@ -14,6 +14,7 @@ from coolcap_agent.daemon.worker import TimedOut, Unreachable, WorkerError
 from coolcap_agent.drivers.base import (
     DeviceLost,
     DriverError,
+    NotCommandable,
     NotPermitted,
     Overridden,
     ValueRefused,
@@ -75,6 +76,8 @@ class Spec:
         releases: Whether the device has a control of its own to give the point back to, which
             happens as well when the journal was damaged.
         reapply: Whether a value somebody else changed is written again under a live lease.
+        yields: Whether it is left to them instead, for as long as the lease lasts. Neither: it is
+            reported, and the next command writes again.
     """
 
     key: Key
@@ -95,6 +98,7 @@ class Spec:
     default: float | None
     releases: bool
     reapply: bool
+    yields: bool = False
 
     def amount(self, value: float) -> str:
         """Return a value with its unit."""
@@ -259,6 +263,8 @@ def failure_outcome(error: DriverError | WorkerError) -> Outcome:
             return Outcome.OVERRIDDEN
         case NotPermitted():
             return Outcome.READ_ONLY
+        case NotCommandable():
+            return Outcome.REFUSED_NOT_COMMANDABLE
         case ValueRefused():
             return Outcome.REFUSED_OUT_OF_RANGE
         case _:

@@ -10,14 +10,14 @@ from coolcap_agent.daemon.point import InForce, Point, Spec, failure_outcome
 from coolcap_agent.daemon.worker import WorkerError
 from coolcap_agent.daemon.write_log import NoWriteLog, WriteLog, WriteRecord
 from coolcap_agent.drivers.base import DriverError
-from coolcap_agent.journal import Key, device_of
+from coolcap_agent.journal import Key, name_of
 
 
 class Reconciler:
     """Notices when somebody else, or a driver that was reloaded, changed a commanded value.
 
-    Under a live lease it is written again where the point allows that, and only reported where it
-    does not (a person at the plant may have overridden us on purpose).
+    Under a live lease it is written again, left to them until the lease ends, or only reported, as
+    the point's spec says (a person at the plant may have overridden us on purpose).
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class Reconciler:
             spec = self._points[key].spec
             self._note_stricter_limit(spec, in_force)
             commanded = self._commander.commanded.get(key)
-            fault = f"{device_of(key)} changed"
-            well = f"{device_of(key)} is as commanded again"
+            fault = f"{name_of(key)} changed"
+            well = f"{name_of(key)} is as commanded again, or commanded no more"
             if commanded is None or not self._guard.holds(key):
                 self._guard.faults.end(fault, well)
                 continue
@@ -63,17 +63,21 @@ class Reconciler:
                 continue
             self.overridden.add(key)
             then = "writing it again" if spec.reapply else "leaving it alone"
+            if spec.yields:
+                then = "it is left to them until another lease is granted"
             by = f" ({in_force.overridden})" if in_force.overridden else ""
-            self._guard.faults.begin(
-                fault,
+            text = (
                 f"{spec.say(commanded)} was changed to {spec.amount(in_force.requested)} by "
-                f"somebody else{by}; {then}",
+                f"somebody else{by}; {then}"
             )
-            if spec.reapply:
+            self._guard.faults.begin(fault, text)
+            if spec.yields:
+                await self._yield(key, text)
+            elif spec.reapply:
                 await self._reapply(self._points[key], commanded, before=in_force)
 
     def _note_stricter_limit(self, spec: Spec, in_force: InForce) -> None:
-        fault = f"{device_of(spec.key)} limited"
+        fault = f"{name_of(spec.key)} limited"
         if in_force.effective < in_force.requested - spec.tolerance:
             self._guard.faults.begin(
                 fault,
@@ -83,8 +87,18 @@ class Reconciler:
             )
         elif in_force.effective >= in_force.requested - spec.tolerance:
             self._guard.faults.end(
-                fault, f"{device_of(spec.key)} is limited by nobody else any more"
+                fault, f"{name_of(spec.key)} is limited by nobody else any more"
             )
+
+    async def _yield(self, key: Key, why: str) -> None:
+        lease = self._guard.leases.live()
+        if lease is None:
+            return
+        if problem := await self._guard.give_up(key):
+            self._guard.faults.begin(f"{name_of(key)} yield", f"{why}; not yet: {problem}")
+            return
+        self._guard.faults.end(f"{name_of(key)} yield", f"{name_of(key)} is theirs")
+        self._commander.leave(key, lease, why)
 
     async def _reapply(self, point: Point, commanded: float, *, before: InForce) -> None:
         lease = self._guard.leases.live()
