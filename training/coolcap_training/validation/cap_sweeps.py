@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from coolcap_envs.gpu_models import load_gpu_model
 from coolcap_training.validation.check import Check, Found, not_run
 from coolcap_training.validation.fit import folds, mean_abs
 from coolcap_training.validation.gpu_curves import (
+    PARAMETERS,
     SHAPE,
     Curve,
     fit_curves,
@@ -48,7 +50,7 @@ _A100_CLOCK_MAX_MHZ: Final = 1410.0
 def _class_parameters(name: str) -> FloatArray:
     """Return the shipped class ``name`` of the H100, with no spread between units."""
     work = load_gpu_model("h100-sxm").classes[name]
-    return np.array([*(work[key] for key in SHAPE), 1.0])
+    return np.array([*(work[key] for key in SHAPE), 1.0, 0.0, 0.0])
 
 
 def _curve(name: str, rows: Sequence[Row], *, limit_min_w: float, perf: str, energy: str) -> Curve:
@@ -67,10 +69,9 @@ def _curve(name: str, rows: Sequence[Row], *, limit_min_w: float, perf: str, ene
 
 def _part(curve: Curve, rows: Iterable[int]) -> Curve:
     chosen = np.array(list(rows), dtype=np.int64)
-    return Curve(
-        name=curve.name,
+    return replace(
+        curve,
         cap_w=curve.cap_w[chosen],
-        natural_w=curve.natural_w,
         throughput=curve.throughput[chosen],
         energy=curve.energy[chosen],
     )
@@ -90,8 +91,14 @@ def _zeus_curves(data: Path) -> dict[tuple[str, str, str], list[Curve]]:
             perf="rel_throughput",
             energy="rel_energy",
         )
-        families[gpu, dataset, network].append(curve)
-    return families
+        families[gpu, dataset, network].append(replace(curve, doublings=float(np.log2(batch))))
+    return {family: _centred(curves) for family, curves in families.items()}
+
+
+def _centred(curves: Sequence[Curve]) -> list[Curve]:
+    """Return ``curves`` with batches counted from the middle one."""
+    middle = float(np.mean([curve.doublings for curve in curves]))
+    return [replace(curve, doublings=curve.doublings - middle) for curve in curves]
 
 
 def _held_out(curves: Sequence[Curve], prior: FloatArray) -> list[tuple[Curve, FloatArray]]:
@@ -146,7 +153,7 @@ def check_zeus(data: Path | None) -> Found:
         return Found(checks=[not_run(name, source=_ZEUS_SOURCE, metric=metric, reason=reason)])
     assert data is not None
     prior = _class_parameters("training")
-    prior[-1] = 1.05
+    prior[PARAMETERS.index("peak_over_mean")] = 1.05
     by_gpu: dict[str, list[tuple[Curve, FloatArray]]] = defaultdict(list)
     shipped: list[tuple[Curve, FloatArray]] = []
     for (gpu, _, _), curves in _zeus_curves(data).items():
@@ -155,8 +162,9 @@ def check_zeus(data: Path | None) -> Found:
         shipped += [(curve, np.stack(predict(x, curve))) for curve in curves]
     everything = [pair for pairs in by_gpu.values() for pair in pairs]
     note = (
-        "one shape per GPU and network, fitted to every other batch size and reported on the rest, "
-        "both ways round; natural power of each batch size is taken from its row at the highest cap"
+        "one shape per GPU and network, with a sensitivity and a peak over mean that move with the "
+        "batch, fitted to every other batch size and reported on the rest, both ways round; "
+        "natural power of each batch size is taken from its row at the highest cap"
     )
     checks = _pair(name, _ZEUS_SOURCE, _errors(everything), note)
     for gpu, pairs in by_gpu.items():

@@ -1,7 +1,7 @@
-"""The chiller's law against machines run by EnergyPlus and against 157 catalogue maps."""
+"""The chiller's laws against machines run by EnergyPlus and against 157 catalogue maps."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from coolcap_envs.contract.telemetry import FloatArray
 from coolcap_envs.physics.chiller import coefficient_of_performance, part_load_factor
+from coolcap_envs.physics.chiller_map import energy_input_ratio
 from coolcap_envs.physics.constants import WATER_SPECIFIC_HEAT_J_PER_KG_K
 from coolcap_training.validation.check import Check, Found, not_run
 from coolcap_training.validation.fit import fit, folds, mean_abs
@@ -26,6 +27,10 @@ _STARTS: Final = (np.array([1.2, 20.7, 0.79, 0.82]), np.array([1.8, 30.0, 0.2, 0
 """Best at high load, as most machines are, or at low load; the better fit of the two counts."""
 _LOW: Final = np.array([0.1, 0.0, 0.1, 0.0])
 _HIGH: Final = np.array([4.0, 100.0, 1.5, 3.0])
+_MAP_START: Final = np.array([0.15, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.3])
+_MAP_BOUND: Final = 2.0
+_MIDDLE_C: Final = (9.0, 30.0)
+"""Temperatures the map is fitted about, so that its coefficients are of one size."""
 _METRIC: Final = "mean absolute relative error of COP"
 
 
@@ -51,17 +56,47 @@ def _cop(x: FloatArray, points: FloatArray) -> FloatArray:
     )
 
 
-def _held_out(points: FloatArray, cop: FloatArray) -> FloatArray:
-    """Return the COP at each row by a fit to the other half of the rows."""
+def _mapped_cop(x: FloatArray, points: FloatArray) -> FloatArray:
+    """Return the COP of a catalogue map, coefficients about ``_MIDDLE_C``."""
+    return np.array(
+        [
+            1.0
+            / energy_input_ratio(
+                chw_leaving_temp_c=float(chw_c) - _MIDDLE_C[0],
+                cw_leaving_temp_c=float(cw_c) - _MIDDLE_C[1],
+                load_ratio=float(load),
+                constant=float(x[0]),
+                chw=float(x[1]),
+                chw_square=float(x[2]),
+                cw=float(x[3]),
+                cw_square=float(x[4]),
+                product=float(x[5]),
+                part_linear=float(x[6]),
+                part_square=float(x[7]),
+            )
+            for chw_c, cw_c, load in points
+        ]
+    )
+
+
+def _held_out(
+    points: FloatArray, cop: FloatArray, of: Callable[[FloatArray, FloatArray], FloatArray] = _cop
+) -> FloatArray:
+    """Return the COP at each row by a fit of law ``of`` to the other half of the rows."""
+    starts: Sequence[FloatArray] = _STARTS
+    low, high = _LOW, _HIGH
+    if of is _mapped_cop:
+        high = np.full(_MAP_START.size, _MAP_BOUND)
+        starts, low = (_MAP_START,), -high
     predicted = np.empty_like(cop)
     for fitted, reported in folds(cop.size):
 
         def residuals(x: FloatArray, rows: NDArray[np.int64] = fitted) -> FloatArray:
-            return _cop(x, points[rows]) / cop[rows] - 1.0
+            return of(x, points[rows]) / cop[rows] - 1.0
 
-        found = [fit(residuals, start, low=_LOW, high=_HIGH) for start in _STARTS]
+        found = [fit(residuals, start, low=low, high=high) for start in starts]
         x = min(found, key=lambda x: float(np.sum(residuals(x) ** 2)))
-        predicted[reported] = _cop(x, points[reported])
+        predicted[reported] = of(x, points[reported])
     return predicted
 
 
@@ -96,20 +131,35 @@ def check_chillers(data: Path | None) -> Found:
                 machines[row["chiller"]].append(row)
         for machine, rows in machines.items():
             points, cop = _points(rows)
-            predicted = _held_out(points, cop)
-            series[f"chiller.{machine.split()[0]}"] = np.stack([cop, predicted])
-            checks.append(
-                Check(
-                    name=f"Chiller {machine}",
-                    source=source,
-                    metric=_METRIC,
-                    value=mean_abs(predicted / cop - 1.0),
-                    target=_TARGET,
-                    rows=cop.size,
-                    note="four parameters fitted to every other row inside the map's bounds, "
-                    f"reported on the rest; {_wrong_way(points, cop)}",
+            mapped, plain = _held_out(points, cop, _mapped_cop), _held_out(points, cop)
+            series[f"chiller.{machine.split()[0]}"] = np.stack([cop, mapped])
+            for law, predicted, target, note in (
+                (
+                    "map",
+                    mapped,
+                    _TARGET,
+                    "eight coefficients of the map fitted to every other row inside its bounds, "
+                    "reported on the rest",
+                ),
+                (
+                    "lift alone",
+                    plain,
+                    None,
+                    "the law of machines without a map, four parameters fitted and reported on "
+                    f"the same rows; {_wrong_way(points, cop)}",
+                ),
+            ):
+                checks.append(
+                    Check(
+                        name=f"Chiller {machine}, {law}",
+                        source=source,
+                        metric=_METRIC,
+                        value=mean_abs(predicted / cop - 1.0),
+                        target=target,
+                        rows=cop.size,
+                        note=note,
+                    )
                 )
-            )
     checks += _map_checks(data)
     return Found(checks=checks, series=series)
 

@@ -20,12 +20,18 @@ SHAPE = (
     "knee_sensitivity",
     "work_knee_clock_ratio",
 )
-"""What is fitted, in this order, and last the power scale of the unit that sets the pace: a cap
-holds the peaks of a step, so mean power stays below it by this factor."""
+"""What is fitted, in this order, then the four numbers of ``PARAMETERS`` beside them."""
 
-_LOW = np.array([0.02, 0.10, 0.30, 0.0, 0.0, 0.30, 1.0])
-_HIGH = np.array([0.60, 1.50, 0.99, 1.5, 3.0, 1.00, 1.4])
-_PRIOR_WIDTH = np.array([0.10, 0.20, 0.15, 0.4, 0.7, 0.2, 0.1])
+PARAMETERS = (*SHAPE, "peak_over_mean", "peak_per_doubling", "sensitivity_per_doubling")
+"""``SHAPE``, then power at the peaks of a step over its mean, for a cap holds the peaks and mean
+power stays below it by this factor; then how that factor and ``sensitivity`` change when the batch
+doubles, for large batches keep the multiprocessors busier between the steps' waits."""
+_SENSITIVITY = SHAPE.index("sensitivity")
+_PEAK_BOUNDS = (1.0, 1.6)
+
+_LOW = np.array([0.02, 0.10, 0.30, 0.0, 0.0, 0.30, 1.0, -0.05, -0.1])
+_HIGH = np.array([0.60, 1.50, 0.99, 1.5, 3.0, 1.00, 1.4, 0.05, 0.1])
+_PRIOR_WIDTH = np.array([0.10, 0.20, 0.15, 0.4, 0.7, 0.2, 0.1, 0.02, 0.05])
 _THROUGHPUT_WIDTH = 0.02
 """Residuals count in units of this; the prior, a shipped class, holds what a curve leaves open."""
 _CLOCK_MIN_RATIO = 0.17
@@ -42,6 +48,7 @@ class Curve:
         natural_w: Mean power without a binding cap; the only level taken from the curve itself.
         throughput: Relative to no cap.
         energy: Per work, relative to no cap; NaN where not measured.
+        doublings: Batch size over the middle one of its family, as a power of two.
     """
 
     name: str
@@ -49,6 +56,7 @@ class Curve:
     natural_w: float
     throughput: FloatArray
     energy: FloatArray
+    doublings: float = 0.0
 
 
 @kernel
@@ -98,12 +106,16 @@ def predict(parameters: FloatArray, curve: Curve) -> tuple[FloatArray, FloatArra
     """Return throughput and energy per work under the caps of a curve, relative to no cap.
 
     Args:
-        parameters: ``SHAPE``, then the power scale.
-        curve: Its caps and its power without a cap are used, nothing else.
+        parameters: Values of ``PARAMETERS``.
+        curve: Its caps, batch and power without a cap are used, nothing else.
     """
     out = np.empty((2, curve.cap_w.size))
-    work = _work(parameters[: len(SHAPE)], curve.natural_w)
-    _sweep(curve.cap_w, float(parameters[len(SHAPE)]), work, out)
+    shape, (peak, peak_step, step) = parameters[: len(SHAPE)].copy(), parameters[len(SHAPE) :]
+    shape[_SENSITIVITY] = np.clip(
+        shape[_SENSITIVITY] + step * curve.doublings, _LOW[_SENSITIVITY], _HIGH[_SENSITIVITY]
+    )
+    scale = float(np.clip(peak + peak_step * curve.doublings, *_PEAK_BOUNDS))
+    _sweep(curve.cap_w, scale, _work(shape, curve.natural_w), out)
     return out[0], out[1] / curve.natural_w / out[0]
 
 
