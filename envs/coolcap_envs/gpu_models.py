@@ -8,6 +8,7 @@ from coolcap_envs.contract.config import Table, read_toml
 from coolcap_envs.contract.errors import ConfigError
 from coolcap_envs.physics.parameters import (
     CLASS_PARAMETERS,
+    GPU_LIMITS,
     GPU_PARAMETERS,
     WORKLOAD_CLASSES,
     Parameter,
@@ -21,11 +22,13 @@ class GpuModel:
     Attributes:
         name: Name of the model, as in the layout of a site.
         device: Values of ``GPU_PARAMETERS`` by record field.
+        limits: Values of ``GPU_LIMITS`` by name.
         classes: Values of ``CLASS_PARAMETERS`` by name, for each of ``WORKLOAD_CLASSES``.
     """
 
     name: str
     device: dict[str, float]
+    limits: dict[str, float]
     classes: dict[str, dict[str, float]]
 
 
@@ -70,6 +73,10 @@ def load_gpu_model(name: str, *, path: Path | None = None) -> GpuModel:
             raise ConfigError(name, [f"is no GPU model that can be simulated; there are {known}"])
         path = Path(str(resources.files("coolcap_envs") / "sites" / "gpus" / f"{name}.toml"))
     root = Table(read_toml(path), path="", problems=[])
+    limits = take_parameters(root.take_table("limits"), GPU_LIMITS)
+    low_w, default_w, high_w = (limits[f"power_limit_{k}_w"] for k in ("min", "default", "max"))
+    if not low_w <= default_w <= high_w:
+        root.complain("limits.power_limit_default_w", "must lie from power_limit_min_w to _max_w")
     device = take_parameters(root.take_table("device"), GPU_PARAMETERS)
     tables = root.take_table("classes")
     classes = {
@@ -89,6 +96,7 @@ def load_gpu_model(name: str, *, path: Path | None = None) -> GpuModel:
         raise ConfigError(str(path), root.problems)
     return GpuModel(
         name=path.stem,
+        limits=limits,
         device={p.field: device[p.name] for p in GPU_PARAMETERS},
         classes=classes,
     )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from coolcap_envs.contract.config import Table, read_toml, site_path
 from coolcap_envs.contract.errors import ConfigError
 from coolcap_envs.contract.layout import Layout
@@ -127,6 +129,25 @@ def _read_randomisation(table: Table) -> dict[str, tuple[float, float]]:
     return ranges
 
 
+def _check_devices(root: Table, layout: Layout, models: Mapping[str, GpuModel]) -> None:
+    """Complain about limits of the layout that its devices do not have."""
+    for name, model in models.items():
+        mine = np.array([one == name for one in layout.gpu_models])
+        for key, values, is_least in (
+            ("power_limit_min_w", layout.power_limit_min_w, True),
+            ("power_limit_max_w", layout.power_limit_max_w, False),
+            ("sm_clock_max_mhz", layout.sm_clock_max_mhz, False),
+        ):
+            bound, found = model.limits[key], values[mine]
+            if np.any(found < bound if is_least else found > bound):
+                worst = found.min() if is_least else found.max()
+                root.complain(
+                    f"layout.nodes.{key}",
+                    f"= {worst:g} is {'below' if is_least else 'above'} the {bound:g} of {name} "
+                    f"(GPU model)",
+                )
+
+
 def _read_weathers(table: Table, folder: Path) -> tuple[str, ...]:
     names = table.take_strs("years")
     table.take_str("source")
@@ -180,6 +201,7 @@ def load_site(site: str | Path) -> Site:
             gpu_models[model] = load_gpu_model(model)
         except ConfigError as error:
             root.problems += [f"layout.nodes.gpu_model {error.origin}: {p}" for p in error.problems]
+    _check_devices(root, layout, gpu_models)
     grid = table.take_table("grid")
     result = Site(
         layout=layout,

@@ -105,11 +105,58 @@ def test_an_epw_path_is_taken_relative_to_the_site_file(tmp_path: Path) -> None:
     assert load_site(path).weathers == (str(tmp_path / "here.epw"),)
 
 
+def test_limits_that_the_device_does_not_have_are_refused(tmp_path: Path) -> None:
+    text = LAB.replace("power_limit_min_w = 200.0", "power_limit_min_w = 50.0")
+    text = text.replace("sm_clock_max_mhz = 1980.0", "sm_clock_max_mhz = 3000.0")
+    with pytest.raises(ConfigError) as caught:
+        load_site(write(tmp_path, text))
+    assert list(caught.value.problems) == [
+        "layout.nodes.power_limit_min_w = 50 is below the 200 of h100-sxm (GPU model)",
+        "layout.nodes.sm_clock_max_mhz = 3000 is above the 1980 of h100-sxm (GPU model)",
+    ]
+
+
+def test_the_gpus_of_the_last_five_years_come_with_the_package() -> None:
+    assert {"a100-sxm", "h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm", "l40s"} == set(
+        shipped_gpu_models()
+    )
+
+
 @pytest.mark.parametrize("name", shipped_gpu_models())
 def test_shipped_gpu_models_load_with_every_class(name: str) -> None:
     model = load_gpu_model(name)
     assert tuple(model.classes) == WORKLOAD_CLASSES
-    assert model.device["device_idle_power_w"] < 0.35 * 700.0
+    assert model.device["device_idle_power_w"] < 0.35 * model.limits["power_limit_max_w"]
+    for work in model.classes.values():
+        assert work["full_power_w"] <= model.limits["power_limit_max_w"]
+
+
+@pytest.mark.parametrize("name", shipped_gpu_models())
+def test_every_number_of_a_gpu_model_has_a_source(name: str) -> None:
+    text = (site_path("lab-16").parent / "gpus" / f"{name}.toml").read_text(encoding="utf-8")
+    numbers = re.findall(r"^.* = \{ value = .*$", text, re.MULTILINE)
+    assert len(numbers) == 58
+    for line in numbers:
+        assert re.search(r'source = "[^"]{8,}" \}$', line), line
+
+
+def test_problems_of_a_gpu_model_come_in_one_message(tmp_path: Path) -> None:
+    text = (site_path("lab-16").parent / "gpus" / "b200-sxm.toml").read_text(encoding="utf-8")
+    text = text.replace("idle_power_w = { value = 130.0", "idle_power_w = { value = -130.0")
+    text = text.replace(
+        "power_limit_default_w = { value = 1000.0", "power_limit_default_w = { value = 2000.0"
+    )
+    text = text.replace("[classes.decode]", "[classes.decoding]")
+    path = tmp_path / "b200-sxm.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_gpu_model("b200-sxm", path=path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "device.idle_power_w.value = -130 W is outside 1 to 1000 W" in message
+    assert "limits.power_limit_default_w must lie from power_limit_min_w to _max_w" in message
+    assert "[classes.decode] is missing" in message
+    assert "unknown key 'classes.decoding'" in message
 
 
 def test_a_gpu_model_whose_power_curve_bends_down_is_refused(tmp_path: Path) -> None:

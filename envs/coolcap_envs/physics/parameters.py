@@ -169,8 +169,21 @@ GPU_PARAMETERS: Final[tuple[Parameter, ...]] = _of(
     ("hbm_rise_k", "K", 0.0, 40.0, "memory above die with memory fully busy"),
     ("power_spread_ratio", "1", 0.0, 0.2, "standard deviation of power from unit to unit"),
     ("resistance_spread_ratio", "1", 0.0, 0.3, "standard deviation of thermal resistance"),
+    ("overshoot_ratio", "1", 0.0, 1.0, "highest power over the cap, less 1, before the cap acts"),
+    ("overshoot_s", "s", 0.0, 10.0, "longest time above the cap"),
+    ("cliff_cap_ratio", "1", 1.0, 2.0, "cap over the least limit below which clocks collapse"),
+    ("cliff_clock_ratio", "1", 0.05, 1.0, "highest clock at the least limit"),
 )
 """Of a GPU model, table ``[device]`` of its file."""
+
+GPU_LIMITS: Final[tuple[Parameter, ...]] = _of(
+    "limits",
+    ("power_limit_min_w", "W", 1.0, 3000.0, "lowest power limit the device accepts"),
+    ("power_limit_max_w", "W", 1.0, 3000.0, "highest power limit the device accepts"),
+    ("power_limit_default_w", "W", 1.0, 3000.0, "power limit after boot"),
+    ("sm_clock_max_mhz", "MHz", 100.0, 5000.0, "highest clock"),
+)
+"""Of a GPU model, table ``[limits]`` of its file; a site may keep to less."""
 
 CLASS_PARAMETERS: Final[tuple[Parameter, ...]] = _of(
     "class",
