@@ -1,6 +1,6 @@
 """Metrics of the node agent: each GPU, labelled as NVIDIA's dcgm-exporter labels them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +8,9 @@ from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from coolcap_agent.drivers.base import GpuReading
+from coolcap_agent.metrics.dcgm_names import dcgm_families
 from coolcap_agent.metrics.families import Samples, counter, gauge, of_agent
+from coolcap_agent.metrics.gpu_extras import GpuExtras
 from coolcap_agent.metrics.lease import LeaseSeen
 from coolcap_agent.metrics.naming import PREFIX, metric_name
 from coolcap_agent.node.sampler import GpuSample, GpuState, NodeSample
@@ -62,6 +64,18 @@ _FAMILIES: Final = (
         read=lambda r: r.sm_clock_mhz,
     ),
     _Family(
+        name="sm_clock_limit_mhz",
+        unit="MHz",
+        meaning="ceiling of the clock, absent without one",
+        read=lambda r: r.sm_clock_limit_mhz,
+    ),
+    _Family(
+        name="temp_margin_k",
+        unit="K",
+        meaning="distance of the die from its highest operating temperature",
+        read=lambda r: r.temp_margin_k,
+    ),
+    _Family(
         name="utilization_ratio",
         unit="1",
         meaning="share of time a kernel was running",
@@ -99,17 +113,19 @@ class NodeMetrics(Collector):
 
     def __init__(self, node_id: str) -> None:
         self._node_id = node_id
-        self._seen: tuple[NodeSample, LeaseSeen] | None = None
+        self._seen: tuple[NodeSample, LeaseSeen, Mapping[str, GpuExtras]] | None = None
 
-    def put(self, sample: NodeSample, lease: LeaseSeen) -> None:
+    def put(
+        self, sample: NodeSample, lease: LeaseSeen, extras: Mapping[str, GpuExtras] | None = None
+    ) -> None:
         """Replace what is shown."""
-        self._seen = (sample, lease)
+        self._seen = (sample, lease, extras or {})
 
     def collect(self) -> Iterable[Metric]:
         """Give all families; nothing before the first sample."""
         if self._seen is None:
             return
-        sample, lease = self._seen
+        sample, lease, extras = self._seen
         yield from of_agent(self._node_id, lease, measure_time_s=sample.measure_time_s)
         yield from self._of_node(sample)
         yield self._inventory(sample.gpus)
@@ -129,6 +145,16 @@ class NodeMetrics(Collector):
             ]
             make = counter if family.counts else gauge
             yield make(name, family.meaning, LABELS, samples)
+        yield gauge(
+            f"{PREFIX}_gpu_thermal_ceiling_watts",
+            "highest cap the thermal guard allows now; absent: it does not act",
+            LABELS,
+            [(self._labels(gpu), _extras_of(gpu, extras).thermal_ceiling_w) for gpu in sample.gpus],
+        )
+        yield from dcgm_families(
+            [(self._labels(gpu), gpu.reading, _extras_of(gpu, extras)) for gpu in sample.gpus],
+            labels=LABELS,
+        )
 
     def _labels(self, gpu: GpuSample) -> list[str]:
         return [str(gpu.info.index), gpu.info.uuid, gpu.info.model, self._node_id]
@@ -156,3 +182,7 @@ class NodeMetrics(Collector):
         ):
             full, factor = metric_name(name, unit, of="node")
             yield make(full, meaning, ["hostname"], [(where, number * factor)])
+
+
+def _extras_of(gpu: GpuSample, extras: Mapping[str, GpuExtras]) -> GpuExtras:
+    return extras.get(gpu.info.uuid, GpuExtras())

@@ -7,6 +7,7 @@ from coolcap_agent.config import AgentConfig, read_agent_config, read_config, re
 from coolcap_agent.drivers.base import GpuDriver
 from coolcap_agent.drivers.registry import read_gpu_driver
 from coolcap_agent.node.limits import CapLimits, read_cap_limits
+from coolcap_agent.node.work_signal import WorkSource, read_work_sources
 from coolcap_envs.contract.config import Table
 from coolcap_envs.contract.errors import ConfigError
 
@@ -19,6 +20,7 @@ class NodeConfig:
     driver_name: str
     driver: GpuDriver
     limits: CapLimits
+    work: tuple[WorkSource, ...] = ()
 
 
 def read_node_config(path: Path) -> NodeConfig:
@@ -35,10 +37,11 @@ def read_node_config(path: Path) -> NodeConfig:
         name, driver = read_gpu_driver(
             root.take_table("driver"), node_id=agent.agent_id, folder=path.parent
         )
+        work = read_work_sources(root, folder=path.parent)
         root.finish()
         if root.problems or driver is None:
             raise ConfigError(str(path), root.problems)
-        return NodeConfig(agent=agent, driver_name=name, driver=driver, limits=limits)
+        return NodeConfig(agent=agent, driver_name=name, driver=driver, limits=limits, work=work)
 
     return read_config(path, read)
 

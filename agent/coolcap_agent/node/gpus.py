@@ -1,6 +1,7 @@
 """The GPUs of a node behind one worker each, with a deadline for every call."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from coolcap_agent.daemon.point import InForce, LeaseOver, Spec
@@ -8,6 +9,7 @@ from coolcap_agent.daemon.worker import Worker, WorkerError
 from coolcap_agent.drivers.base import (
     DriverError,
     GpuDriver,
+    GpuEvent,
     GpuInfo,
     GpuReading,
     NodeReading,
@@ -72,6 +74,27 @@ class Gpus:
 
         return await self.call(uuid, write)
 
+    async def set_sm_clock_max(
+        self, uuid: str, sm_clock_max_mhz: float, *, allowed: Callable[[], bool]
+    ) -> GpuReading:
+        """Set a clock ceiling and sample the GPU. Raises DriverError, WorkerError, LeaseOver."""
+
+        def write() -> GpuReading:
+            if not allowed():
+                raise LeaseOver("the lease ended before the write was begun; nothing was written")
+            self._driver.set_sm_clock_max(uuid, sm_clock_max_mhz=sm_clock_max_mhz)
+            return self._driver.read_gpu(uuid)
+
+        return await self.call(uuid, write)
+
+    def take_events(self) -> Sequence[GpuEvent]:
+        """Return the critical events since the last call, without waiting."""
+        return self._driver.take_events()
+
+    def rights(self) -> Mapping[str, object]:
+        """Return what allows or keeps this process from commanding GPUs."""
+        return self._driver.rights()
+
     async def acknowledge(self, *, answers_time_s: float) -> None:
         """Tell the driver that a command was carried out. Raises DriverError, WorkerError."""
         await self._node.call(
@@ -99,11 +122,11 @@ class GpuPoint:
 
     async def read(self) -> InForce:
         """Ask the device. Raises DriverError, WorkerError."""
-        return in_force(await self._gpus.read(self._uuid))
+        return self.in_force(await self._gpus.read(self._uuid))
 
     async def write(self, value: float, *, allowed: Callable[[], bool]) -> InForce:
         """Write and read back in one go. Raises DriverError, WorkerError, LeaseOver."""
-        return in_force(await self._gpus.set_power_limit(self._uuid, value, allowed=allowed))
+        return self.in_force(await self._gpus.set_power_limit(self._uuid, value, allowed=allowed))
 
     async def adopt(self, entry: Entry) -> None:
         """Do nothing: a GPU's limit is what it is, whoever set it."""
@@ -111,9 +134,38 @@ class GpuPoint:
     async def release(self) -> None:
         """Do nothing: a GPU has no control of its own that would take over."""
 
+    def in_force(self, reading: GpuReading) -> InForce:
+        """Return what a reading says of this lever."""
+        return InForce(
+            requested=reading.power_limit_requested_w, effective=reading.power_limit_enforced_w
+        )
 
-def in_force(reading: GpuReading) -> InForce:
-    """Return the limits of a reading."""
-    return InForce(
-        requested=reading.power_limit_requested_w, effective=reading.power_limit_enforced_w
-    )
+
+class ClockPoint(GpuPoint):
+    """The ceiling of one GPU's SM clock; the highest clock stands for none.
+
+    NVML does not tell which ceiling is in force, so after a crash of the agent it is not known, and
+    what the journal holds is written without looking.
+    """
+
+    _adopted = False
+
+    async def write(self, value: float, *, allowed: Callable[[], bool]) -> InForce:
+        """Write and read back in one go. Raises DriverError, WorkerError, LeaseOver."""
+        reading = await self._gpus.set_sm_clock_max(self._uuid, value, allowed=allowed)
+        self._adopted = False
+        return self.in_force(reading)
+
+    async def adopt(self, entry: Entry) -> None:
+        """Note that an earlier process set a ceiling."""
+        self._adopted = True
+
+    def in_force(self, reading: GpuReading) -> InForce:
+        """Return what a reading says of this lever."""
+        value = reading.sm_clock_limit_mhz
+        if math.isnan(value):
+            value = math.nan if self._adopted else self._spec.device_high
+        overridden = ""
+        if reading.clocks_held_by_other:
+            overridden = f"somebody else holds the clocks of {self._uuid}"
+        return InForce(requested=value, effective=value, overridden=overridden)

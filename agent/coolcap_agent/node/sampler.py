@@ -7,7 +7,14 @@ from enum import StrEnum
 
 from coolcap_agent.clock import Clock
 from coolcap_agent.daemon.worker import TimedOut, Unreachable, WorkerError
-from coolcap_agent.drivers.base import DeviceLost, DriverError, GpuInfo, GpuReading, NodeReading
+from coolcap_agent.drivers.base import (
+    DeviceLost,
+    DriverError,
+    GpuInfo,
+    GpuReading,
+    NodeReading,
+    ResetRequired,
+)
 from coolcap_agent.logging import FaultLog
 from coolcap_agent.node.gpus import Gpus
 
@@ -19,6 +26,7 @@ class GpuState(StrEnum):
     READ_ONLY = "read_only"
     UNREACHABLE = "unreachable"
     LOST = "lost"
+    RESET_REQUIRED = "reset_required"
     FAULT = "fault"
 
 
@@ -29,6 +37,8 @@ class GpuSample:
     info: GpuInfo
     state: GpuState
     reading: GpuReading | None
+    work_measured: bool = False
+    """Whether the work is counted by the application instead of estimated from the clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +104,8 @@ def _state_of(error: DriverError | WorkerError) -> GpuState:
     match error:
         case TimedOut() | Unreachable():
             return GpuState.UNREACHABLE
+        case ResetRequired():
+            return GpuState.RESET_REQUIRED
         case DeviceLost():
             return GpuState.LOST
         case _:

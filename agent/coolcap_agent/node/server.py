@@ -8,7 +8,13 @@ from coolcap_agent.daemon import process
 from coolcap_agent.daemon.wire import plain, restore_report
 from coolcap_agent.logging import FaultLog
 from coolcap_agent.node import wire
-from coolcap_agent.node.agent import OPEN_DEADLINE_S, capabilities, log, open_node
+from coolcap_agent.node.agent import (
+    OPEN_DEADLINE_S,
+    capabilities,
+    gpu_specs,
+    log,
+    open_node,
+)
 from coolcap_agent.node.config import NodeConfig, read_node_config
 from coolcap_agent.node.gpus import Gpus
 from coolcap_agent.node.sampler import Sampler
@@ -49,11 +55,9 @@ async def _once(config: NodeConfig) -> dict[str, Any]:
     await gpus.open(deadline_s=OPEN_DEADLINE_S)
     faults = FaultLog(log)
     try:
-        specs = {
-            info.uuid: config.limits.spec(info, read_only=config.agent.read_only)
-            for info in gpus.infos
-        }
-        read_only = frozenset(uuid for uuid, spec in specs.items() if spec.refusal)
+        specs = gpu_specs(config, gpus.infos)
+        read_only = frozenset(info.uuid for info, cap, _ in specs if cap.refusal)
+        rights = dict(gpus.rights())
         clock = config.agent.clock()
         sample = await Sampler(gpus, read_only=read_only, clock=clock, faults=faults).sample()
     finally:
@@ -68,6 +72,7 @@ async def _once(config: NodeConfig) -> dict[str, Any]:
     )
     telemetry.ClearField("lease")
     return {
-        "capabilities": plain(capabilities(config, [(i, specs[i.uuid]) for i in gpus.infos])),
+        "rights": rights,
+        "capabilities": plain(capabilities(config, specs)),
         "telemetry": plain(telemetry),
     }

@@ -6,10 +6,10 @@ from typing import Final
 
 from coolcap_agent.daemon import wire
 from coolcap_agent.daemon.commands import Answer, Command, Result
-from coolcap_agent.daemon.outcome import Outcome
 from coolcap_agent.daemon.point import Spec
 from coolcap_agent.drivers.base import GpuInfo, GpuReading
-from coolcap_agent.node.limits import power_key
+from coolcap_agent.journal import Key
+from coolcap_agent.node.limits import clock_key, power_key
 from coolcap_agent.node.sampler import GpuSample, NodeSample
 from coolcap_proto.v1 import common_pb2, node_agent_pb2
 
@@ -35,18 +35,20 @@ CLOCKS_EVENT_REASONS: Final[Mapping[str, node_agent_pb2.ClocksEventReason.ValueT
 
 
 def command_of(request: node_agent_pb2.SetPowerCapsRequest) -> Command:
-    """Return a request as a command; clock ceilings are not part of it (see ``answer``)."""
+    """Return a request as a command."""
+    targets: list[tuple[Key, float]] = []
+    for cap in request.power_caps:
+        if cap.HasField("power_cap_w"):
+            targets.append((power_key(cap.gpu_uuid), cap.power_cap_w))
+        if cap.HasField("sm_clock_max_mhz"):
+            targets.append((clock_key(cap.gpu_uuid), cap.sm_clock_max_mhz))
     answers = request.HasField("answers_time")
     return Command(
         lease_id=request.lease_id,
         epoch=request.epoch,
         sequence=request.sequence,
         answers_time_s=wire.time_of(request.answers_time) if answers else None,
-        targets=[
-            (power_key(cap.gpu_uuid), cap.power_cap_w)
-            for cap in request.power_caps
-            if cap.HasField("power_cap_w")
-        ],
+        targets=targets,
         content=request.SerializeToString(deterministic=True),
     )
 
@@ -64,13 +66,16 @@ def answer_message(
         ),
         apply_time=wire.timestamp(answer.apply_time_s),
         results=[
-            _result_message(cap, results.get(power_key(cap.gpu_uuid))) for cap in request.power_caps
+            _result_message(
+                cap, results.get(power_key(cap.gpu_uuid)), results.get(clock_key(cap.gpu_uuid))
+            )
+            for cap in request.power_caps
         ],
     )
 
 
 def _result_message(
-    cap: node_agent_pb2.PowerCap, result: Result | None
+    cap: node_agent_pb2.PowerCap, result: Result | None, clock: Result | None
 ) -> node_agent_pb2.PowerCapResult:
     message = node_agent_pb2.PowerCapResult(gpu_uuid=cap.gpu_uuid)
     texts: list[str] = []
@@ -80,10 +85,12 @@ def _result_message(
         if result.in_force is not None:
             _set_limits(message, result.in_force.requested, result.in_force.effective)
         texts.append(result.message)
-    if cap.HasField("sm_clock_max_mhz"):
-        message.sm_clock_outcome = wire.outcome_value(Outcome.REFUSED_NOT_COMMANDABLE)
-        message.sm_clock_max_mhz = cap.sm_clock_max_mhz
-        texts.append(f"{cap.gpu_uuid} takes no clock ceiling from this agent; leave it away")
+    if clock is not None:
+        message.sm_clock_outcome = wire.outcome_value(clock.outcome)
+        message.sm_clock_max_mhz = clock.asked
+        if clock.in_force is not None and math.isfinite(clock.in_force.effective):
+            message.sm_clock_limit_mhz = clock.in_force.effective
+        texts.append(clock.message)
     message.message = "; ".join(text for text in texts if text)
     return message
 
@@ -104,20 +111,20 @@ def capabilities_message(
     driver: str,
     lease_ttl_max_s: float,
     sample_period_s: float,
-    gpus: Sequence[tuple[GpuInfo, Spec]],
+    gpus: Sequence[tuple[GpuInfo, Spec, Spec]],
 ) -> node_agent_pb2.NodeCapabilities:
-    """Return what a node has and allows."""
+    """Return what a node has and allows; each GPU with its power cap and its clock ceiling."""
     return node_agent_pb2.NodeCapabilities(
         node_id=node_id,
         agent_version=agent_version,
         driver=driver,
         lease_ttl_max=wire.duration(lease_ttl_max_s),
         sampling_period=wire.duration(sample_period_s),
-        gpus=[_gpu_capabilities(info, spec) for info, spec in gpus],
+        gpus=[_gpu_capabilities(info, spec, clock) for info, spec, clock in gpus],
     )
 
 
-def _gpu_capabilities(info: GpuInfo, spec: Spec) -> node_agent_pb2.GpuCapabilities:
+def _gpu_capabilities(info: GpuInfo, spec: Spec, clock: Spec) -> node_agent_pb2.GpuCapabilities:
     return node_agent_pb2.GpuCapabilities(
         gpu_uuid=info.uuid,
         gpu_index=info.index,
@@ -128,6 +135,7 @@ def _gpu_capabilities(info: GpuInfo, spec: Spec) -> node_agent_pb2.GpuCapabiliti
         power_cap_min_w=spec.low,
         power_cap_max_w=spec.high,
         power_cap_slew_w_per_s=wire.optional(spec.rise_max_per_s),
+        sm_clock_min_mhz=None if clock.refusal else clock.low,
         sm_clock_max_mhz=wire.optional(info.sm_clock_max_mhz),
         commandable=not spec.refusal,
         not_commandable_reason=spec.refusal,
@@ -175,6 +183,7 @@ MEASURED: Final = (
     "gpu_temp_c",
     "hbm_temp_c",
     "sm_clock_mhz",
+    "sm_clock_limit_mhz",
     "gpu_util_ratio",
     "mem_util_ratio",
     "work_rate_ratio",
@@ -192,15 +201,21 @@ def _gpu_telemetry(gpu: GpuSample, fault: str) -> node_agent_pb2.GpuTelemetry:
         message=fault,
     )
     if gpu.reading is not None:
-        _fill_reading(message, gpu.reading)
+        _fill_reading(message, gpu.reading, work_measured=gpu.work_measured)
     return message
 
 
-def _fill_reading(message: node_agent_pb2.GpuTelemetry, reading: GpuReading) -> None:
+def _fill_reading(
+    message: node_agent_pb2.GpuTelemetry, reading: GpuReading, *, work_measured: bool
+) -> None:
     for field in MEASURED:
         _set_measured(message, field, getattr(reading, field))
     if math.isfinite(reading.work_rate_ratio):
-        message.work_rate_source = node_agent_pb2.WORK_RATE_SOURCE_CLOCK_NORMALISED
+        message.work_rate_source = (
+            node_agent_pb2.WORK_RATE_SOURCE_APPLICATION
+            if work_measured
+            else node_agent_pb2.WORK_RATE_SOURCE_CLOCK_NORMALISED
+        )
     if reading.workload_class in WORKLOAD_CLASSES:
         message.workload_class = WORKLOAD_CLASSES[reading.workload_class]
     message.clocks_event_reasons.extend(
