@@ -97,6 +97,23 @@ class Commander:
         self.commanded.pop(key, None)
         self._yielded[key] = (lease.epoch, why)
 
+    async def correct(self, key: Key, value: float, *, why: str) -> None:
+        """Write a value the agent itself wants on a point that is held; a failure is recorded."""
+        lease, point, lock = self._guard.leases.live(), self._points[key], self._guard.lock(key)
+        if lease is None or lock.locked() or not self._guard.holds(key):
+            return
+        async with lock:
+            try:
+                before = await point.read()
+            except (DriverError, WorkerError):
+                return  # the sampler reports it
+            plan = _Plan(point=point, asked=value, before=before, value=value, why=why)
+            result = Result(key=key, outcome=Outcome.UNCHANGED, asked=value, written=value)
+            result = await self._write_and_verify(lease, plan, result)
+            if result.outcome is Outcome.APPLIED:
+                self.commanded[key] = value
+            await self._write_log.note(_record(lease, plan, result, why="own limits"))
+
     async def _carry_out(self, command: Command) -> Answer:
         async with self._turn:
             lease = self._guard.leases.require(lease_id=command.lease_id, epoch=command.epoch)

@@ -42,6 +42,21 @@ def open_clock(config: AgentConfig, driver: object) -> Clock:
     return clock
 
 
+def acknowledger_of(config: AgentConfig, driver: object) -> Acknowledger | None:
+    """Return who lets simulated site time go on, None where the driver itself does.
+
+    A driver that speaks a field protocol knows nothing of the hall behind its devices.
+
+    Raises:
+        DriverError: If the hall is not there yet.
+    """
+    if config.simulated_clock is None or not isinstance(driver, Stamping):
+        return None
+    from coolcap_agent.sim.acknowledge import HallAcknowledger
+
+    return HallAcknowledger(config.simulated_clock)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """Everything between the service and the points of one agent."""

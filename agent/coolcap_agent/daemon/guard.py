@@ -191,7 +191,9 @@ class Guard:
             for entry in entries:
                 self._held[entry.key] = lease.epoch
                 if self._failing.pop(entry.key, None) is not None:
-                    self.faults.end(name_of(entry.key), f"{name_of(entry.key)} takes commands again")
+                    self.faults.end(
+                        name_of(entry.key), f"{name_of(entry.key)} takes commands again"
+                    )
 
     async def give_up(self, key: Key) -> str:
         """Leave a point to somebody else: it is neither held nor restored any more.

@@ -86,9 +86,7 @@ class Reconciler:
                 "by its management controller)",
             )
         elif in_force.effective >= in_force.requested - spec.tolerance:
-            self._guard.faults.end(
-                fault, f"{name_of(spec.key)} is limited by nobody else any more"
-            )
+            self._guard.faults.end(fault, f"{name_of(spec.key)} is limited by nobody else any more")
 
     async def _yield(self, key: Key, why: str) -> None:
         lease = self._guard.leases.live()

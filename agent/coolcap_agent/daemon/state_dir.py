@@ -25,6 +25,16 @@ class StateDir:
         return self._path / "journal.json"
 
     @property
+    def audit(self) -> Path:
+        """Return where the record of writes is."""
+        return self._path / "audit.jsonl"
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder."""
+        return self._path
+
+    @property
     def epoch(self) -> Path:
         """Return where the newest epoch is."""
         return self._path / "epoch"

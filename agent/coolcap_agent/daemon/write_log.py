@@ -108,8 +108,12 @@ class AuditedWrites:
         """Append something else that was done; never raises."""
         await self._add(_Line(who, what, reason, self._now_s(), {}))
 
-    def close(self) -> None:
-        """Let the thread end; the file closes with the process."""
+    async def close(self) -> None:
+        """Close the file after what waits for the disk."""
+        try:
+            await self._disk.call(self._log.close, deadline_s=DISK_DEADLINE_S)
+        except WorkerError:
+            return  # the disk hangs; the process ends without it
         self._disk.close()
 
     async def _add(self, line: "_Line") -> None:

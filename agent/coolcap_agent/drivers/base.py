@@ -194,6 +194,7 @@ class SignalReading:
     """One sample of one signal of ``PLANT_SIGNALS``; ``origin`` names the device or point.
 
     ``problem`` says for people why ``value`` is NaN: bad quality, no answer, out of service.
+    ``rollover`` is what a counter goes up to before it starts at 0 again, NaN if it does not.
     """
 
     signal: str
@@ -201,6 +202,7 @@ class SignalReading:
     measure_time_s: float
     origin: str
     problem: str = ""
+    rollover: float = float("nan")
 
 
 class Holder(StrEnum):
@@ -216,12 +218,17 @@ class Holder(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeverReading:
-    """What a lever is set to, by whom, and for people why it is not ours."""
+    """What a lever is set to, by whom, and for people why it is not ours.
+
+    ``local_value`` is what would be in force if our value were taken away; NaN where only the
+    equipment knows.
+    """
 
     lever: str
     value: float
     holder: Holder
     message: str = ""
+    local_value: float = float("nan")
 
 
 class CoolingDriver(Protocol):

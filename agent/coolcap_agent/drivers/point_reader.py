@@ -1,5 +1,6 @@
 """Reading a point map so that every mistake is reported at once, with file and key."""
 
+import math
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Final, Generic, TypeVar
@@ -27,6 +28,8 @@ TOLERANCE_RATIO: Final = 1e-3
 """Default tolerance, of a lever's range: above the resolution of a 32-bit float."""
 ROUNDING_RATIO: Final = 0.501
 """Of a whole number's step: the most a value differs from the nearest it can hold."""
+COUNTER_UNITS: Final = ("kWh", "L")
+"""Units of signals that only grow."""
 AGE_MAX_S: Final = 30.0
 """Default age from which a reading counts as missing; one policy period."""
 
@@ -143,8 +146,14 @@ class _Reader(Generic[D, A]):
         if bounds["low"] >= bounds["high"]:
             table.complain("low", f"= {bounds['low']:g} must be below high = {bounds['high']:g}")
         age = _take_age(table)
+        rollover = math.nan
+        if table.has("rollover"):
+            rollover = table.take_float("rollover", low=1e-3, high=signal.high, unit=signal.unit)
+            if signal.unit not in COUNTER_UNITS:
+                counters = ", ".join(COUNTER_UNITS)
+                table.complain("rollover", f"is for counters, signals in {counters}")
         table.finish()
-        return SensorPoint(signal=name, point=point, age_max_s=age, **bounds)
+        return SensorPoint(signal=name, point=point, age_max_s=age, rollover=rollover, **bounds)
 
     def _take_handshake(self, table: Table) -> Handshake[A]:
         device = self._take_device_name(table)

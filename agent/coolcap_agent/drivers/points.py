@@ -17,6 +17,7 @@ protocol's; the rest is the same for all::
     low = 2.0                                   # plausible range, in the signal's unit
     high = 40.0
     age_max_s = 15.0                            # older readings are reported as missing
+    rollover = 4294967.296                      # of counters: where they start at 0 again
 
     [[levers]]
     lever = "chw_supply_temp_setpoint_c"
@@ -35,6 +36,7 @@ protocol's; the rest is the same for all::
 Several sensors may give one signal, and one lever may have a point on each of several devices.
 """
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,13 +122,17 @@ class Point(Generic[A]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensorPoint(Generic[A]):
-    """A point that gives a signal; values outside ``low`` to ``high`` are implausible."""
+    """A point that gives a signal; values outside ``low`` to ``high`` are implausible.
+
+    ``rollover`` is what a counter goes up to before it starts at 0 again, NaN if it does not.
+    """
 
     signal: str
     point: Point[A]
     low: float
     high: float
     age_max_s: float
+    rollover: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

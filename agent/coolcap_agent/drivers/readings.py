@@ -25,6 +25,7 @@ class _Source(Generic[A]):
     low: float
     high: float
     age_max_s: float
+    rollover: float = math.nan
 
 
 class Readings(Generic[A]):
@@ -83,6 +84,7 @@ class Readings(Generic[A]):
             measure_time_s=min(time_s, now_s),
             origin=f"{self._protocol} {point}",
             problem=problem,
+            rollover=source.rollover,
         )
 
 
@@ -104,6 +106,7 @@ def _sources(points: PointMap[D, A]) -> list[_Source[A]]:
             low=sensor.low,
             high=sensor.high,
             age_max_s=sensor.age_max_s,
+            rollover=sensor.rollover,
         )
         for sensor in points.sensors
     ]

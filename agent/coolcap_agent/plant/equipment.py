@@ -94,17 +94,16 @@ class Equipment:
 
 
 class LeverPoint:
-    """One lever as a control point."""
+    """One lever as a control point.
+
+    Attributes:
+        spec: What may be done with it; replaced as a whole when the limits are read again.
+    """
 
     def __init__(self, equipment: Equipment, lever: str, spec: Spec) -> None:
         self._equipment = equipment
         self._lever = lever
-        self._spec = spec
-
-    @property
-    def spec(self) -> Spec:
-        """Return what is fixed about it."""
-        return self._spec
+        self.spec = spec
 
     async def read(self) -> InForce:
         """Ask the equipment. Raises DriverError, WorkerError."""
@@ -134,4 +133,5 @@ def in_force(reading: LeverReading) -> InForce:
         effective=reading.value,
         local=reading.holder is Holder.LOCAL,
         overridden=overridden,
+        local_value=reading.local_value,
     )

@@ -9,6 +9,8 @@ or in a file of their own. A lever that is not named is not commanded::
     default = 20.0                      # restored when the journal was damaged; may be absent
     rise_max_per_min = 0.1
     fall_max_per_min = 0.5
+
+Beside them ``step_span_max_s``, and the tables of ``joint.py`` and ``inlet.py``.
 """
 
 from collections.abc import Mapping
@@ -19,6 +21,8 @@ from coolcap_agent.daemon.outcome import Outcome
 from coolcap_agent.daemon.point import Spec
 from coolcap_agent.drivers.base import LeverInfo
 from coolcap_agent.journal import Key
+from coolcap_agent.plant.inlet import InletLimits, read_inlet_limits
+from coolcap_agent.plant.joint import JointLimit, read_joint_limits
 from coolcap_envs.contract.config import Table
 from coolcap_envs.contract.levers import PLANT_LEVERS, Lever
 
@@ -46,6 +50,9 @@ class SetpointLimits:
     """Own limits of a plant agent; ``origin`` names their file."""
 
     of_lever: Mapping[str, LeverLimits]
+    joint: Mapping[str, JointLimit]
+    inlet: InletLimits | None
+    step_span_max_s: float
     origin: str
 
     def spec(self, info: LeverInfo, *, read_only: bool) -> Spec:
@@ -80,7 +87,7 @@ class SetpointLimits:
             limits_origin=f"own limits, {self.origin}",
             rise_max_per_s=limits.rise_max_per_min / 60.0 if limits else 0.0,
             fall_max_per_s=limits.fall_max_per_min / 60.0 if limits else 0.0,
-            slew_span_max_s=SLEW_SPAN_MAX_S,
+            slew_span_max_s=self.step_span_max_s,
             tolerance=TOLERANCE_RATIO * (info.high - info.low),
             refusal=why,
             refusal_outcome=outcome,
@@ -104,8 +111,19 @@ def read_setpoint_limits(table: Table, *, origin: str) -> SetpointLimits:
         if levers.has(lever.name)
     }
     levers.finish()
+    joint = read_joint_limits(table.take_table("joint", needed=False))
+    inlet = read_inlet_limits(table.take_table("inlet")) if table.has("inlet") else None
+    step_span_max_s = table.take_float(
+        "step_span_max_s", low=0.1, high=3600.0, unit="s", default=SLEW_SPAN_MAX_S
+    )
     table.finish()
-    return SetpointLimits(of_lever=of_lever, origin=origin)
+    return SetpointLimits(
+        of_lever=of_lever,
+        joint=joint,
+        inlet=inlet,
+        step_span_max_s=step_span_max_s,
+        origin=origin,
+    )
 
 
 def _read_lever(table: Table, lever: Lever) -> LeverLimits:

@@ -4,7 +4,6 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from coolcap_agent.clock import Clock
@@ -12,20 +11,13 @@ from coolcap_agent.daemon.worker import WorkerError
 from coolcap_agent.drivers.base import DriverError, LeverInfo, LeverReading, SignalReading
 from coolcap_agent.drivers.combine import combine_readings
 from coolcap_agent.logging import FaultLog
+from coolcap_agent.plant.counters import Counters
 from coolcap_agent.plant.equipment import Equipment
+from coolcap_agent.plant.trust import SensorTrust
+from coolcap_agent.plant.validity import Validity
 from coolcap_envs.contract.signals import PLANT_SIGNALS, Signal
 
 SIGNALS: Final[Mapping[str, Signal]] = {signal.name: signal for signal in PLANT_SIGNALS}
-
-
-class Validity(StrEnum):
-    """How far a reading can be trusted; the API's ``Validity``."""
-
-    VALID = "valid"
-    STALE = "stale"
-    OUT_OF_RANGE = "out_of_range"
-    FAULT = "fault"
-    NOT_MEASURED = "not_measured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,29 +53,47 @@ class Sampler:
         age_max_s: Readings older than this are stale.
         clock: Site time.
         faults: Where what stops answering is noted.
+        trust: Says which readings to believe.
+        counters: Adds up what rolled over; None leaves counters as they are.
     """
 
     def __init__(
-        self, equipment: Equipment, *, age_max_s: float, clock: Clock, faults: FaultLog
+        self,
+        equipment: Equipment,
+        *,
+        age_max_s: float,
+        clock: Clock,
+        faults: FaultLog,
+        trust: SensorTrust,
+        counters: Counters | None = None,
     ) -> None:
         self._equipment = equipment
-        self._age_max_s = age_max_s
+        self.age_max_s = age_max_s
+        self._trust = trust
+        self._counters = counters
         self._clock = clock
         self._faults = faults
 
     async def sample(self) -> PlantSample:
         """Read everything once."""
         now_s = self._clock.now_s()
-        readings, levers = await asyncio.gather(
+        found, levers = await asyncio.gather(
             self._read_signals(),
             asyncio.gather(*(self._read_lever(info) for info in self._equipment.infos)),
         )
+        if self._counters is not None:
+            found = self._counters.unroll(found)
+        believed, doubts = self._trust.check(found, now_s=now_s)
+        for signal in {reading.signal for reading in found}:
+            if signal not in doubts:
+                self._faults.end(f"{signal} trust", f"{signal} is believed again")
+        readings = combine_readings(believed)
         return PlantSample(
             measure_time_s=now_s,
             signals=[
                 SignalSample(
                     reading=reading,
-                    validity=validity_of(reading, now_s=now_s, age_max_s=self._age_max_s),
+                    validity=self._validity(reading, doubts, now_s=now_s),
                 )
                 for reading in readings
             ],
@@ -91,14 +101,29 @@ class Sampler:
         )
 
     async def _read_signals(self) -> Sequence[SignalReading]:
-        """Return one reading per known signal; none at all if the driver does not answer."""
+        """Return the readings of all points; none at all if the driver does not answer."""
         try:
             readings = await self._equipment.read()
         except (DriverError, WorkerError) as error:
             self._faults.begin("signals reading", f"the plant's signals cannot be read: {error}")
             return []
         self._faults.end("signals reading", "the plant's signals can be read again")
-        return combine_readings(reading for reading in readings if reading.signal in SIGNALS)
+        return [reading for reading in readings if reading.signal in SIGNALS]
+
+    def _validity(
+        self, reading: SignalReading, doubts: Mapping[str, Validity], *, now_s: float
+    ) -> Validity:
+        doubt = doubts.get(reading.signal)
+        if doubt is not None:
+            self._faults.begin(
+                f"{reading.signal} trust",
+                f"{reading.signal} is not believed as before ({doubt}): {reading.problem}"
+                if math.isnan(reading.value)
+                else f"{reading.signal} goes on without a point that is {doubt}",
+            )
+            if math.isnan(reading.value):
+                return doubt
+        return validity_of(reading, now_s=now_s, age_max_s=self.age_max_s)
 
     async def _read_lever(self, info: LeverInfo) -> LeverSample:
         fault = f"{info.name} reading"

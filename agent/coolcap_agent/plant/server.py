@@ -1,6 +1,7 @@
 """Entry points of ``coolcap plant``."""
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,19 @@ from coolcap_agent.daemon.wire import plain, restore_report
 from coolcap_agent.drivers.probe import LeverProbe, probe_levers
 from coolcap_agent.logging import FaultLog
 from coolcap_agent.plant import wire
-from coolcap_agent.plant.agent import OPEN_DEADLINE_S, capabilities, log, open_plant
+from coolcap_agent.plant.agent import (
+    OPEN_DEADLINE_S,
+    PlantAgent,
+    capabilities,
+    log,
+    open_plant,
+)
 from coolcap_agent.plant.config import PlantConfig, read_plant_config
 from coolcap_agent.plant.equipment import Equipment
 from coolcap_agent.plant.sampler import Sampler
+from coolcap_agent.plant.trip import Reset, Trip, TripLatch
+from coolcap_agent.plant.trust import SensorTrust
+from coolcap_envs.contract.errors import ConfigError
 from coolcap_proto.v1 import common_pb2, plant_agent_pb2
 
 
@@ -24,7 +34,42 @@ def run_plant(path: Path) -> int:
         ConfigError: If the config is unusable.
     """
     config = read_plant_config(path)
-    return process.run(config.agent, lambda state: open_plant(config, state))
+
+    async def make(state: StateDir) -> PlantAgent:
+        agent = await open_plant(config, state)
+        _reload_on_sighup(agent, path)
+        return agent
+
+    return process.run(config.agent, make)
+
+
+def _reload_on_sighup(agent: PlantAgent, path: Path) -> None:
+    running: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        try:
+            config = await asyncio.to_thread(read_plant_config, path)
+        except ConfigError as error:
+            log.error("the config stays as it was: %s", error)
+            return
+        await agent.reload(config)
+
+    def begin() -> None:
+        task = asyncio.create_task(reload())
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, begin)
+
+
+def plant_reset(path: Path, *, who: str, reason: str) -> Trip:
+    """Ask the plant agent, running or not, to leave its trip; return the trip.
+
+    Raises:
+        CoolcapError: If the config is unusable or there is no trip.
+    """
+    config = read_plant_config(path)
+    return TripLatch(config.agent.state_dir).ask_to_reset(Reset(who=who, reason=reason))
 
 
 def plant_restore(path: Path) -> dict[str, Any]:
@@ -81,6 +126,7 @@ async def _once(config: PlantConfig) -> dict[str, Any]:
             age_max_s=config.signal_age_max_s,
             clock=config.agent.clock(),
             faults=faults,
+            trust=SensorTrust(config.trust),
         ).sample()
     finally:
         await equipment.close()

@@ -1,6 +1,6 @@
 """Servicer of ``coolcap.v1.PlantAgent``: translates and delegates."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 import grpc
@@ -30,7 +30,7 @@ class PlantService(
         self,
         *,
         plant_id: str,
-        capabilities: plant_agent_pb2.PlantCapabilities,
+        capabilities: Callable[[], plant_agent_pb2.PlantCapabilities],
         guard: Guard,
         commander: Commander,
         telemetry: Latest[Response],
@@ -45,7 +45,7 @@ class PlantService(
         self, request: common_pb2.GetCapabilitiesRequest, context: CallContext
     ) -> plant_agent_pb2.PlantCapabilities:
         """Return what this plant has and allows."""
-        return self._capabilities
+        return self._capabilities()
 
     async def GetTelemetry(  # noqa: N802
         self, request: common_pb2.GetTelemetryRequest, context: CallContext

@@ -9,6 +9,7 @@ from coolcap_agent.daemon.point import Spec
 from coolcap_agent.drivers.base import LeverInfo
 from coolcap_agent.plant.limits import lever_key
 from coolcap_agent.plant.sampler import LeverSample, PlantSample, SignalSample
+from coolcap_agent.plant.state import PlantState
 from coolcap_envs.contract.signals import PLANT_SIGNALS
 from coolcap_proto.v1 import common_pb2, plant_agent_pb2
 
@@ -94,6 +95,8 @@ def telemetry_message(
     states: Mapping[str, plant_agent_pb2.LeverState.ValueType],
     commanded: Mapping[str, float],
     faults: Mapping[str, str],
+    plant_state: PlantState = PlantState.LOCAL,
+    plant_state_reason: str = "",
 ) -> plant_agent_pb2.PlantTelemetry:
     """Return a sample as telemetry.
 
@@ -106,6 +109,8 @@ def telemetry_message(
         states: Who decides, by lever.
         commanded: What was last written under the live lease, by lever.
         faults: What is wrong, by lever.
+        plant_state: State of the agent.
+        plant_state_reason: Why it is in it.
     """
     return plant_agent_pb2.PlantTelemetry(
         plant_id=plant_id,
@@ -124,6 +129,8 @@ def telemetry_message(
             for lever in sample.levers
         ],
         lease=lease,
+        plant_state=plant_agent_pb2.PlantState.Value(f"PLANT_STATE_{plant_state.name}"),
+        plant_state_reason=plant_state_reason,
     )
 
 

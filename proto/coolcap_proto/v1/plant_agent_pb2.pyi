@@ -58,6 +58,50 @@ LEVER_STATE_UNREACHABLE: LeverState.ValueType  # 5
 """The equipment does not answer."""
 Global___LeverState: _TypeAlias = LeverState  # noqa: Y015
 
+class _PlantState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PlantStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PlantState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PLANT_STATE_UNSPECIFIED: _PlantState.ValueType  # 0
+    """Not told; an older agent."""
+    PLANT_STATE_LOCAL: _PlantState.ValueType  # 1
+    """Nobody commands; the equipment's own program decides."""
+    PLANT_STATE_COMMANDED: _PlantState.ValueType  # 2
+    """A controller commands under a lease."""
+    PLANT_STATE_HOLD: _PlantState.ValueType  # 3
+    """A controller commands, and something critical is not known: nothing may cool less."""
+    PLANT_STATE_OVERRIDDEN: _PlantState.ValueType  # 4
+    """A controller holds the lease, and others decide about every lever it commanded."""
+    PLANT_STATE_HANDING_BACK: _PlantState.ValueType  # 5
+    """The lease is over; setpoints are on their way back."""
+    PLANT_STATE_FALLBACK: _PlantState.ValueType  # 6
+    """Handed back because control could not go on; no lease until all has been well for a while."""
+    PLANT_STATE_TRIPPED: _PlantState.ValueType  # 7
+    """Handed back because a limit was broken; no lease until a person resets it."""
+
+class PlantState(_PlantState, metaclass=_PlantStateEnumTypeWrapper):
+    """State of a plant agent as a whole."""
+
+PLANT_STATE_UNSPECIFIED: PlantState.ValueType  # 0
+"""Not told; an older agent."""
+PLANT_STATE_LOCAL: PlantState.ValueType  # 1
+"""Nobody commands; the equipment's own program decides."""
+PLANT_STATE_COMMANDED: PlantState.ValueType  # 2
+"""A controller commands under a lease."""
+PLANT_STATE_HOLD: PlantState.ValueType  # 3
+"""A controller commands, and something critical is not known: nothing may cool less."""
+PLANT_STATE_OVERRIDDEN: PlantState.ValueType  # 4
+"""A controller holds the lease, and others decide about every lever it commanded."""
+PLANT_STATE_HANDING_BACK: PlantState.ValueType  # 5
+"""The lease is over; setpoints are on their way back."""
+PLANT_STATE_FALLBACK: PlantState.ValueType  # 6
+"""Handed back because control could not go on; no lease until all has been well for a while."""
+PLANT_STATE_TRIPPED: PlantState.ValueType  # 7
+"""Handed back because a limit was broken; no lease until a person resets it."""
+Global___PlantState: _TypeAlias = PlantState  # noqa: Y015
+
 @_typing.final
 class PlantAgentSessionRequest(_message.Message):
     """Down the session: exactly one of these per message."""
@@ -249,12 +293,18 @@ class PlantTelemetry(_message.Message):
     READINGS_FIELD_NUMBER: _builtins.int
     LEVERS_FIELD_NUMBER: _builtins.int
     LEASE_FIELD_NUMBER: _builtins.int
+    PLANT_STATE_FIELD_NUMBER: _builtins.int
+    PLANT_STATE_REASON_FIELD_NUMBER: _builtins.int
     plant_id: _builtins.str
     """The plant's name."""
     sequence: _builtins.int
     """Grows by one with each message since `boot_id`; a gap means lost messages. Starts at 1."""
     boot_id: _builtins.str
     """Random id of the agent's process; another one means the sequence started again."""
+    plant_state: Global___PlantState.ValueType
+    """State of the agent as a whole."""
+    plant_state_reason: _builtins.str
+    """For people: why the agent is in that state; empty when all is well."""
     @_builtins.property
     def measure_time(self) -> _timestamp_pb2.Timestamp:
         """When the message was put together; each reading has its own time too."""
@@ -281,10 +331,12 @@ class PlantTelemetry(_message.Message):
         readings: _abc.Iterable[Global___SignalReading] | None = ...,
         levers: _abc.Iterable[Global___LeverReading] | None = ...,
         lease: _common_pb2.LeaseStatus | None = ...,
+        plant_state: Global___PlantState.ValueType = ...,
+        plant_state_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "measure_time", b"measure_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "lease", b"lease", "levers", b"levers", "measure_time", b"measure_time", "plant_id", b"plant_id", "readings", b"readings", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "lease", b"lease", "levers", b"levers", "measure_time", b"measure_time", "plant_id", b"plant_id", "plant_state", b"plant_state", "plant_state_reason", b"plant_state_reason", "readings", b"readings", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

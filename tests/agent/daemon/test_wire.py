@@ -12,7 +12,7 @@ from coolcap_agent.daemon.outcome import Outcome
 from coolcap_agent.drivers.clocks_event_reasons import CLOCKS_EVENT_REASONS
 from coolcap_agent.node import wire as node_wire
 from coolcap_agent.node.sampler import GpuState
-from coolcap_agent.plant.sampler import Validity
+from coolcap_agent.plant.validity import Validity
 from coolcap_envs.contract.signals import WORKLOAD_SIGNALS
 from coolcap_proto.v1 import common_pb2, node_agent_pb2
 
