@@ -1,5 +1,6 @@
 """What the loop needs of a plant beside reading and applying: leases, and who obeys now."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from coolcap_envs.contract.plant import Plant
@@ -9,6 +10,16 @@ from coolcap_envs.safety.limits import Limits
 
 class CommandedPlant(Plant, Protocol):
     """A plant whose devices are commanded under leases. ``RemotePlant`` implements it."""
+
+    @property
+    def leads(self) -> bool:
+        """Return whether this controller may command now; asked again before each command."""
+        ...
+
+    @property
+    def overridden(self) -> Mapping[str, str]:
+        """Return the levers the plant's own control overrides, each with what is known of it."""
+        ...
 
     def adjust(self, setpoints: Setpoints) -> Applied:
         """Command between two decisions, as :meth:`apply` but in answer to no telemetry.

@@ -1,7 +1,9 @@
 """The controller put together: loop, fleet, records, and what is wrong."""
 
 import asyncio
+import dataclasses
 import logging
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from math import isfinite, nan
@@ -14,6 +16,7 @@ from coolcap_agent.controller.budgets import Budgets
 from coolcap_agent.controller.config import ControlConfig
 from coolcap_agent.controller.decisions import DecisionLog, DecisionRecord
 from coolcap_agent.controller.fleet import Fleet, Released, Session
+from coolcap_agent.controller.leadership import MajorityLeadership
 from coolcap_agent.controller.loop import ControlLoop
 from coolcap_agent.controller.loop_state import LoopSettings, LoopState
 from coolcap_agent.controller.modes import Mode, ModeState
@@ -23,6 +26,7 @@ from coolcap_agent.controller.remote_plant import RemotePlant
 from coolcap_agent.controller.run_meter import RunMeter
 from coolcap_agent.controller.session import Connection
 from coolcap_agent.controller.status import Scene
+from coolcap_agent.controller.wishes import Wishes, WishesFile
 from coolcap_agent.sink.base import Sink, SinkStatus
 from coolcap_agent.sink.file import FileSink
 from coolcap_agent.sink.several import SeveralSinks
@@ -83,6 +87,7 @@ class Controller:
         clock: The site's clock.
         runner: Asks the policy.
         sink: Where telemetry goes.
+        leadership: Decides with the other controllers of the hall who acts; None: there are none.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class Controller:
         clock: Clock,
         runner: PolicyRunner,
         sink: Sink,
+        leadership: MajorityLeadership | None = None,
     ) -> None:
         self.config = config
         self.fleet = fleet
@@ -105,7 +111,8 @@ class Controller:
         self._meter = RunMeter()
         self._problems = Problems()
         self._runner = runner
-        self._overruns = 0
+        self._wishes_file = WishesFile(folder / "wishes.json")
+        self.leadership = leadership
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loop")
         settings = config.loop
         self.loop = ControlLoop(
@@ -115,6 +122,8 @@ class Controller:
                 clock=clock,
                 events=asyncio.get_running_loop(),
                 answer_deadline_s=settings.answer_deadline_s,
+                acknowledge=config.simulated_clock is not None,
+                leadership=leadership,
             ),
             runner=runner,
             budgets=self.budgets,
@@ -126,6 +135,7 @@ class Controller:
                 trip_after_s=settings.trip_after_s,
             ),
             mode=settings.mode,
+            wishes=self._wishes_file.load(),
             on_decision=self._on_decision,
             after_tick=self._record,
         )
@@ -139,20 +149,53 @@ class Controller:
 
     async def fast(self) -> None:
         """Make a fast tick."""
-        await self.in_loop(self.loop.fast_tick)
+        await self._tick(self.loop.fast_tick)
 
     async def policy(self) -> None:
         """Make a policy tick."""
-        await self.in_loop(self.loop.policy_tick)
+        await self._tick(self.loop.policy_tick)
+
+    async def _tick(self, tick: Callable[[], None]) -> None:
+        started_s = time.monotonic()
+        await self.in_loop(tick)
+        self.fleet.pulse.ticks.add(time.monotonic() - started_s)
+        self.fleet.pulse.tick_count += 1
 
     def overrun(self, count: int) -> None:
         """Note that ``count`` fast ticks did not take place."""
-        self._overruns += count
+        self.fleet.pulse.missed_count += count
         log.warning("%d fast ticks did not take place: this host is too slow", count)
+
+    async def set_mode(
+        self, mode: Mode, *, reason: str, reset_trip: bool, canary_ratio: float | None
+    ) -> ModeState:
+        """Change the mode, and the canary's share if given. Raises ModeError, WishesError."""
+
+        def change() -> ModeState:
+            state = self.loop.ask_mode(mode, reason=reason, reset_trip=reset_trip)
+            wishes = self.loop.state.wishes
+            if canary_ratio is not None:
+                wishes = dataclasses.replace(wishes, canary_ratio=canary_ratio)
+                state = self.loop.wish(wishes)
+            self._wishes_file.save(wishes)
+            return state
+
+        return await self.in_loop(change)
+
+    async def wish(self, change: Callable[[Wishes], Wishes]) -> ModeState:
+        """Change what people ask for beside the mode, on disk first. Raises WishesError."""
+
+        def job() -> ModeState:
+            wishes = change(self.loop.state.wishes)
+            self._wishes_file.save(wishes)
+            return self.loop.wish(wishes)
+
+        return await self.in_loop(job)
 
     async def release(self, reason: str) -> tuple[ModeState, list[Released]]:
         """Hand everything back and say what the agents restored."""
         state = await self.in_loop(lambda: self.loop.release(reason=reason))
+        self._wishes_file.save(self.loop.state.wishes)
         return state, await self.fleet.release_all()
 
     def scene(self) -> Scene:
@@ -167,13 +210,14 @@ class Controller:
             policy_period_s=self.config.loop.policy_period_s,
             run=self._meter.window,
             problems=self._problems.now,
+            leadership=None if self.leadership is None else self.leadership.view(),
         )
 
     def collector(self) -> "ControllerMetrics":
         """Return what gives the site's metrics, filled from the next tick on."""
         from coolcap_agent.metrics.controller import ControllerMetrics
 
-        self._metrics = ControllerMetrics(self.config.layout)
+        self._metrics = ControllerMetrics(self.config.layout, self.fleet.pulse)
         return self._metrics
 
     async def end_ticks(self) -> None:

@@ -4,7 +4,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
 from math import isfinite
@@ -14,7 +14,9 @@ from typing import Final
 import numpy as np
 
 from coolcap_agent.clock import time_text
+from coolcap_agent.controller.division import Division
 from coolcap_agent.controller.modes import ModeState
+from coolcap_agent.controller.overrides import Override
 from coolcap_agent.controller.policy_runner import LoadedPolicy
 from coolcap_agent.sink.rotating_file import RotatingFile
 from coolcap_envs.contract.layout import Layout
@@ -43,13 +45,17 @@ class Actor(StrEnum):
     POLICY = "policy"
     """The policy's correction of the rule."""
     RULE = "rule"
-    """The feedback rule, because the policy failed."""
+    """The feedback rule, because the policy failed or stands back."""
+    BASELINE = "baseline"
+    """The feedback rule, because it is its turn in a switchback, or no group is the policy's."""
     SAFE = "safe"
     """Safe setpoints, because readings are unfit."""
     HOLD = "hold"
     """What was commanded last."""
     GUARD = "guard"
     """Nobody: what is in force was checked between two decisions."""
+    OVERRIDE = "override"
+    """A person, between two decisions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +74,10 @@ class DecisionRecord:
         observation: What the policy saw; None if it was not asked.
         baseline: What the feedback rule alone would do.
         asked: What the policy asked for; None if it gave no usable answer.
+        division: Which groups and levers were the policy's.
+        authority: Share of the policy's corrections that was put to the shield, 0 to 1.
+        overrides: Values in the hand of people or of the plant's own control.
+        leads: Whether this controller might command.
         in_force: What the devices held before.
         shielded: What the shield allowed, and why.
         commanded: What was sent; all NaN if nothing was.
@@ -87,6 +97,10 @@ class DecisionRecord:
     observation: Observation | None
     baseline: Setpoints
     asked: Setpoints | None
+    division: Division
+    authority: float
+    overrides: tuple[Override, ...]
+    leads: bool
     in_force: Setpoints
     shielded: Shielded
     commanded: Setpoints
@@ -184,7 +198,7 @@ def _numbers(values: FloatArray) -> list[float | None]:
 
 def as_json(record: DecisionRecord, layout: Layout) -> dict[str, object]:
     """Return a decision as one JSON object; what is not known is null."""
-    asked, seen = record.asked, record.observation
+    asked, seen, turn = record.asked, record.observation, record.division.turn
     nothing: list[float | None] = [None] * layout.group_count
     columns: dict[str, Sequence[object]] = {
         "fit": record.groups_fit.tolist(),
@@ -195,6 +209,7 @@ def as_json(record: DecisionRecord, layout: Layout) -> dict[str, object]:
         "commanded_w": _numbers(record.commanded.power_cap_w),
         "read_back_w": _numbers(record.applied.setpoints.power_cap_w),
         "reasons": [reason_codes(bits) for bits in record.shielded.group_reasons.tolist()],
+        "arm": [record.division.arm_of(n) for n in range(layout.group_count)],
         "features": nothing if seen is None else [_numbers(row) for row in seen.groups],
     }
     groups = {
@@ -223,6 +238,10 @@ def as_json(record: DecisionRecord, layout: Layout) -> dict[str, object]:
         "policy": record.policy.name,
         "graph_sha256": record.policy.graph_sha256,
         "failure": record.failure,
+        "leads": record.leads,
+        "authority": _number(record.authority),
+        "turn": None if turn is None else {**asdict(turn), "pair": turn.pair},
+        "overrides": {o.subject: _number(o.value) for o in record.overrides},
         "policy_latency_s": _number(record.policy_latency_s),
         "latency_s": _number(record.latency_s),
         "refusals": list(record.applied.refusals),

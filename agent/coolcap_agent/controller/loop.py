@@ -10,47 +10,38 @@ import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from coolcap_agent.controller.asking import Ask, ask_policy, entrusted, unfit_text
 from coolcap_agent.controller.budgets import Budgets
 from coolcap_agent.controller.commanded_plant import CommandedPlant
 from coolcap_agent.controller.decisions import Actor, DecisionRecord
-from coolcap_agent.controller.fitness import Scope, judge
+from coolcap_agent.controller.division import Divider
+from coolcap_agent.controller.fitness import judge
+from coolcap_agent.controller.guarding import urgent
 from coolcap_agent.controller.in_force import InForce, merged
+from coolcap_agent.controller.in_hand import InHand
 from coolcap_agent.controller.loop_state import LoopSettings, LoopState
 from coolcap_agent.controller.modes import Event, Mode, ModeMachine, ModeState
-from coolcap_agent.controller.policy_runner import PolicyFailedError, PolicyRunner
+from coolcap_agent.controller.policy_runner import PolicyRunner
+from coolcap_agent.controller.recovery import Recovery
+from coolcap_agent.controller.switchback import Arm
 from coolcap_agent.controller.watch import OverheatWatch
-from coolcap_envs.contract.action import decode
-from coolcap_envs.contract.observation import Observation, encode
+from coolcap_agent.controller.wishes import Wishes
 from coolcap_envs.contract.setpoints import Applied, Setpoints
 from coolcap_envs.safety.budget import other_power_w, worst_case_power_w
 from coolcap_envs.safety.fallback import safe_setpoints
 from coolcap_envs.safety.shield import Reason, Shielded, project
 from coolcap_envs.safety.trim_respond import TrimRespond
 
-RECOVER_TICK_COUNT: Final = 3
-"""Good decisions in a row after which the policy may act again."""
+TAKEOVER_TICK_COUNT: Final = 5
+"""Decisions over which the policy's corrections grow to their full size when it takes over."""
 LATENCY_KEEP_COUNT: Final = 1000
-GUARD_STEP_W: Final = 0.5
-"""Smallest fall of a cap the guard commands: what devices round to anyway."""
-
-_GUARD_CAP: Final = int(Reason.BUDGET | Reason.GPU_TEMP | Reason.INLET_TEMP)
-_GUARD_PLANT: Final = int(Reason.INLET_TEMP | Reason.DEW_POINT)
-_RULE_LED: Final = (Actor.POLICY, Actor.RULE)
-
-
-@dataclass(slots=True)
-class _Ask:
-    """What the policy said to one observation, or why it was not or could not be asked."""
-
-    observation: Observation | None = None
-    setpoints: Setpoints | None = None
-    failure: str = ""
-    latency_s: float = 0.0
+_RULE_LED: Final = (Actor.POLICY, Actor.BASELINE, Actor.RULE)
+_BY_ITSELF: Final = (Mode.FALLBACK, Mode.OVERRIDDEN)
+"""Modes in which the policy stands back."""
 
 
 class ControlLoop:
@@ -62,6 +53,7 @@ class ControlLoop:
         budgets: The site's limits with budgets that change over time.
         settings: Periods and thresholds.
         mode: Mode at the start.
+        wishes: What people asked for earlier.
         on_decision: Called with each decision, also of the guard.
         after_tick: Called with what is known at the end of each tick.
         mono_s: The host's monotonic clock.
@@ -75,6 +67,7 @@ class ControlLoop:
         budgets: Budgets,
         settings: LoopSettings,
         mode: Mode,
+        wishes: Wishes = Wishes(),  # noqa: B008 - frozen
         on_decision: Callable[[DecisionRecord], None] = lambda record: None,
         after_tick: Callable[[LoopState], None] = lambda state: None,
         mono_s: Callable[[], float] = time.monotonic,
@@ -92,14 +85,20 @@ class ControlLoop:
         self._in_force = InForce(self._layout.group_count)
         self._baseline = self._in_force.commanded
         self._actor: Actor | None = None
-        self._good_in_a_row = 0
+        self._led_count = 0
+        self._recovery = Recovery()
+        self._in_hand = InHand(self._layout, wishes)
+        self._divider = Divider(self._layout)
         self._latencies_s: deque[float] = deque(maxlen=LATENCY_KEEP_COUNT)
         telemetry = plant.read()
         now_s = float(telemetry.time_s)
         limits = budgets.limits_at(now_s)
         self._modes = ModeMachine(mode, reason="as configured, since the start", time_s=now_s)
         self._state = LoopState(
+            layout=self._layout,
             mode=self._modes.state,
+            wishes=wishes,
+            division=self._divider.at(wishes, now_s),
             telemetry=telemetry,
             limits=limits,
             in_force=self._in_force.at(telemetry),
@@ -117,6 +116,13 @@ class ControlLoop:
         self._modes.ask(mode, reason=reason, time_s=self._time_s, reset_trip=reset_trip)
         if reset_trip:
             self._overheat.reset()
+        self._recovery.allow()
+        return self._mode_may_have_changed()
+
+    def wish(self, wishes: Wishes) -> ModeState:
+        """Take in what people ask for beside the mode."""
+        self._in_hand.wishes = wishes
+        self._note_overrides()
         return self._mode_may_have_changed()
 
     def release(self, *, reason: str) -> ModeState:
@@ -127,7 +133,7 @@ class ControlLoop:
     def fast_tick(self) -> None:
         """Renew leases, and act on budgets, temperatures and ages if they cannot wait."""
         state = self._look()
-        if self._modes.mode.writes:
+        if self._acts:
             if self._modes.mode is not Mode.HOLD and not state.verdict.fit:
                 self._make_safe(state)
             else:
@@ -151,6 +157,11 @@ class ControlLoop:
     def _time_s(self) -> float:
         return float(self._state.telemetry.time_s)
 
+    @property
+    def _acts(self) -> bool:
+        """Whether commands go out: the mode writes, and no other controller of the hall does."""
+        return self._modes.mode.writes and self._plant.leads
+
     def _look(self) -> LoopState:
         """Keep the leases, read, and return what is known then."""
         self._keep_leases()
@@ -162,33 +173,66 @@ class ControlLoop:
             in_force=self._in_force.at(telemetry),
             verdict=judge(telemetry, self._layout, limits),
         )
+        if not self._acts:
+            self._forget()
+        self._note_overrides()
+        self._show(
+            division=self._divider.at(self._in_hand.wishes, self._time_s), leads=self._plant.leads
+        )
         return self._state
+
+    def _note_overrides(self) -> None:
+        """Drop overrides that ended, take in those of the plant, and change the mode with them."""
+        writes = self._modes.mode.writes
+        self._in_hand.update(self._plant.overridden, time_s=self._time_s, writes=writes)
+        if self._acts:
+            event, reason = self._in_hand.event
+            self._modes.on(event, reason=reason, time_s=self._time_s)
 
     def _keep_leases(self) -> None:
         mode = self._modes.mode
         self._plant.keep_leases(caps=mode.holds_caps, setpoints=mode.holds_setpoints)
 
     def _show(self, **changed: object) -> None:
-        shown = {**changed, "mode": self._modes.state, "commanded": self._in_force.commanded}
+        shown = {
+            **changed,
+            "mode": self._modes.state,
+            "commanded": self._in_force.commanded,
+            "wishes": self._in_hand.wishes,
+            "overrides": self._in_hand.overrides,
+        }
         self._state = dataclasses.replace(self._state, **shown)  # type: ignore[arg-type]
 
     # Deciding
 
     def _decide(self, state: LoopState, started_s: float) -> None:
-        if self._actor not in _RULE_LED:
-            self._rule.track(state.in_force)
+        led = self._actor in _RULE_LED
+        track = self._in_hand.only(state.in_force) if led else state.in_force
+        self._rule.track(track)
         self._baseline = state.in_force
         if state.verdict.fit:
             period_s = self._settings.policy_period_s
             self._baseline = self._rule.update(state.telemetry, dt_s=period_s)
-        ask = self._ask_policy(state)
+        ask = ask_policy(
+            self._runner,
+            state,
+            baseline=self._baseline,
+            work_value=self._settings.work_value,
+            mono_s=self._mono_s,
+        )
         self._judge(ask.failure)
         actor, asked = self._choose(state, ask)
+        asked = self._in_hand.over(asked, in_force=state.in_force)
         shielded = self._project(asked, state, dt_s=self._settings.policy_period_s)
-        writes = self._modes.mode.writes
-        commanded = shielded.setpoints if writes else Setpoints.none(self._layout.group_count)
-        applied = self._apply(commanded, state) if writes else Applied(setpoints=commanded)
-        self._actor = actor if writes else None
+        acts = self._acts
+        commanded = Setpoints.none(self._layout.group_count)
+        applied = Applied(setpoints=commanded)
+        if acts:
+            commanded = self._in_hand.sendable(shielded.setpoints)
+            applied = self._apply(commanded, state)
+            self._in_hand.changed = False
+        self._actor = actor if acts else None
+        self._led_count = self._led_count + 1 if self._actor is Actor.POLICY else 0
         latency_s = self._mono_s() - started_s
         self._latencies_s.append(latency_s)
         self._show(
@@ -200,55 +244,47 @@ class ControlLoop:
         )
         self._record(state, actor, ask, shielded, commanded, applied, latency_s=latency_s)
 
-    def _ask_policy(self, state: LoopState) -> _Ask:
-        """Ask the policy about the groups whose readings are fit."""
-        verdict = state.verdict
-        if not verdict.fit:
-            return _Ask(failure=_unfit(verdict.problems))
-        scope = Scope(verdict.groups, self._layout, state.limits)
-        observation = encode(
-            scope.telemetry(state.telemetry),
-            baseline=scope.setpoints(self._baseline),
-            layout=scope.layout,
-            limits=scope.limits,
-            work_value=self._settings.work_value,
-        )
-        rows = scope.spread_rows(observation.groups, fill=np.nan)
-        ask = _Ask(observation=Observation(groups=rows, plant=observation.plant))
-        started_s = self._mono_s()
-        try:
-            action = self._runner.ask(observation)
-        except PolicyFailedError as error:
-            ask.failure = str(error)
-        else:
-            ask.setpoints = decode(scope.spread(action), self._baseline, state.limits)
-        ask.latency_s = self._mono_s() - started_s
-        return ask
-
     def _judge(self, failure: str) -> None:
         """Enter fallback on a failure, leave it after enough good decisions in a row."""
         if failure:
-            self._good_in_a_row = 0
+            self._recovery.failed()
             self._modes.on(Event.UNFIT, reason=failure, time_s=self._time_s)
             return
-        self._good_in_a_row += 1
-        if self._good_in_a_row >= RECOVER_TICK_COUNT:
-            text = f"readings and policy have been good for {self._good_in_a_row} decisions"
+        text = self._recovery.recovered(
+            time_s=self._time_s, waiting=self._modes.mode is Mode.FALLBACK
+        )
+        if text:
             self._modes.on(Event.FIT, reason=text, time_s=self._time_s)
 
-    def _choose(self, state: LoopState, ask: _Ask) -> tuple[Actor, Setpoints]:
+    def _choose(self, state: LoopState, ask: Ask) -> tuple[Actor, Setpoints]:
         """Return whose setpoints are put to the shield, and the setpoints."""
-        if self._modes.mode is Mode.HOLD:
+        mode, division = self._modes.mode, state.division
+        if mode is Mode.HOLD:
             return Actor.HOLD, merged(self._in_force.commanded, state.in_force)
         if not state.verdict.fit:
             return Actor.SAFE, safe_setpoints(state.in_force, state.limits)
-        if ask.setpoints is not None and self._modes.mode is not Mode.FALLBACK:
-            return Actor.POLICY, ask.setpoints
+        stands_back = mode in _BY_ITSELF
+        if ask.action is not None and not stands_back and division.arm is Arm.POLICY:
+            return Actor.POLICY, entrusted(
+                ask.action,
+                division=division,
+                authority=self._authority,
+                baseline=self._baseline,
+                state=state,
+            )
         if self._actor is Actor.POLICY:
             # From here on the rule leads: it starts where the policy left the devices.
             self._rule.track(state.in_force)
             self._baseline = state.in_force
-        return Actor.RULE, self._baseline
+        its_turn = division.arm is Arm.BASELINE and not stands_back and not ask.failure
+        return Actor.BASELINE if its_turn else Actor.RULE, self._baseline
+
+    @property
+    def _authority(self) -> float:
+        """Share of the policy's corrections that counts: it takes over without a bump."""
+        if not self._acts:
+            return 1.0
+        return min(1.0, (self._led_count + 1) / TAKEOVER_TICK_COUNT)
 
     def _project(self, asked: Setpoints, state: LoopState, *, dt_s: float) -> Shielded:
         limits = self._plant.narrow(state.limits)
@@ -277,33 +313,30 @@ class ControlLoop:
     # Between decisions
 
     def _guard(self, state: LoopState) -> None:
-        """Lower caps and cool more at once where budgets or temperatures demand it."""
-        in_force = state.in_force
-        shielded = self._project(in_force, state, dt_s=self._settings.fast_period_s)
-        cap_w = shielded.setpoints.power_cap_w
-        known_w = np.where(np.isnan(in_force.power_cap_w), np.inf, in_force.power_cap_w)
-        lower = (shielded.group_reasons & _GUARD_CAP != 0) & (cap_w < known_w - GUARD_STEP_W)
-        move = shielded.plant_reasons & _GUARD_PLANT != 0
-        if not lower.any() and not move.any():
-            return
-        urgent = Setpoints(
-            power_cap_w=np.where(lower, cap_w, np.nan),
-            sm_clock_max_mhz=np.full_like(cap_w, np.nan),
-            plant=np.where(move, shielded.setpoints.plant, np.nan),
-        )
-        self._adjust(urgent, Actor.GUARD, shielded, state, failure="")
+        """Act at once where budgets or temperatures demand it, or a person just took a value."""
+        asked, taken = state.in_force, Setpoints.none(self._layout.group_count)
+        if self._in_hand.changed:
+            asked = self._in_hand.over(asked, in_force=state.in_force)
+            taken = self._in_hand.only(asked)
+            self._in_hand.changed = False
+        shielded = self._project(asked, state, dt_s=self._settings.fast_period_s)
+        if found := urgent(shielded, in_force=state.in_force, taken=taken):
+            actor, setpoints = found
+            self._adjust(self._in_hand.sendable(setpoints), actor, shielded, state, failure="")
 
     def _make_safe(self, state: LoopState) -> None:
         """Go to safe setpoints as soon as readings are unfit, once; decisions go on from there."""
-        failure = _unfit(state.verdict.problems)
-        self._good_in_a_row = 0
+        failure = unfit_text(state.verdict.problems)
+        self._recovery.failed()
         self._modes.on(Event.UNFIT, reason=failure, time_s=self._time_s)
         self._show(failure=failure)
         if self._actor is Actor.SAFE:
             return
         asked = safe_setpoints(state.in_force, state.limits)
+        asked = self._in_hand.over(asked, in_force=state.in_force)
         shielded = self._project(asked, state, dt_s=self._settings.policy_period_s)
-        self._adjust(shielded.setpoints, Actor.SAFE, shielded, state, failure=failure)
+        safe = self._in_hand.sendable(shielded.setpoints)
+        self._adjust(safe, Actor.SAFE, shielded, state, failure=failure)
         self._actor = Actor.SAFE
 
     def _adjust(
@@ -315,16 +348,18 @@ class ControlLoop:
         *,
         failure: str,
     ) -> None:
+        if not self._acts:
+            return
         started_s = self._mono_s()
         applied = self._plant.adjust(setpoints)
         self._in_force.note(setpoints, applied, time_s=float(state.telemetry.time_s))
         latency_s = self._mono_s() - started_s
-        ask = _Ask(failure=failure)
+        ask = Ask(failure=failure)
         self._record(state, actor, ask, shielded, setpoints, applied, latency_s=latency_s)
 
     def _watch(self, state: LoopState) -> None:
         """Hand everything back if the hall stays too hot in spite of all."""
-        if not self._modes.mode.writes:
+        if not self._acts:
             self._overheat.reset()
             return
         reason = self._overheat.look(state.telemetry, state.limits)
@@ -332,20 +367,24 @@ class ControlLoop:
             self._mode_may_have_changed()
 
     def _mode_may_have_changed(self, *, keep_leases: bool = True) -> ModeState:
-        mode = self._modes.mode
-        if not mode.writes:
-            self._actor = None
-            self._in_force.forget()
+        if not self._acts:
+            self._forget()
         if keep_leases:
             self._keep_leases()
         self._show()
         return self._modes.state
 
+    def _forget(self) -> None:
+        """Nothing that was commanded is in force any more: the agents restore."""
+        self._actor = None
+        self._led_count = 0
+        self._in_force.forget()
+
     def _record(
         self,
         state: LoopState,
         actor: Actor,
-        ask: _Ask,
+        ask: Ask,
         shielded: Shielded,
         commanded: Setpoints,
         applied: Applied,
@@ -365,6 +404,10 @@ class ControlLoop:
                 observation=ask.observation,
                 baseline=self._baseline,
                 asked=ask.setpoints,
+                division=state.division,
+                authority=self._authority if actor is Actor.POLICY else 0.0,
+                overrides=self._in_hand.overrides,
+                leads=state.leads,
                 in_force=state.in_force,
                 shielded=shielded,
                 commanded=commanded,
@@ -373,8 +416,3 @@ class ControlLoop:
                 latency_s=latency_s,
             )
         )
-
-
-def _unfit(problems: tuple[str, ...]) -> str:
-    more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-    return f"readings are unfit: {'; '.join(problems[:3])}{more}"

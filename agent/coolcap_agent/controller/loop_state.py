@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
+from coolcap_agent.controller.division import Division
 from coolcap_agent.controller.fitness import Verdict
 from coolcap_agent.controller.modes import ModeState
+from coolcap_agent.controller.overrides import Override
+from coolcap_agent.controller.wishes import Wishes
+from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.telemetry import Telemetry
 from coolcap_envs.safety.limits import Limits
@@ -25,12 +29,17 @@ class LoopState:
     """What the loop knows after a tick; replaced whole, so that other threads may read it.
 
     Attributes:
+        layout: The site's layout.
         mode: Mode in force.
         telemetry: Newest telemetry.
         limits: Limits with the budgets in force.
         in_force: What the devices hold.
         commanded: What was last sent; NaN where nothing was.
         verdict: What may be decided on.
+        wishes: What people asked for beside the mode.
+        overrides: Values in the hand of people or of the plant's own control.
+        division: Who decides about what.
+        leads: Whether this controller may command: it is alone or holds a majority of the leases.
         budgets_short: Budgets that cannot be kept even with every cap at its lowest.
         failure: Why the policy does not act; empty if it does or was not asked.
         tick_count: Decisions so far.
@@ -39,12 +48,17 @@ class LoopState:
         latency_max_s: Longest of the last 1000.
     """
 
+    layout: Layout
     mode: ModeState
     telemetry: Telemetry
     limits: Limits
     in_force: Setpoints
     commanded: Setpoints
     verdict: Verdict
+    wishes: Wishes
+    division: Division
+    overrides: tuple[Override, ...] = ()
+    leads: bool = True
     budgets_short: tuple[str, ...] = ()
     failure: str = ""
     tick_count: int = 0

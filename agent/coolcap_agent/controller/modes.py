@@ -4,9 +4,12 @@
 
     off ─ shadow ─ advise ─ auto ─ hold          asked for by a person
                              │
-             fallback ◄──────┤                   entered and left by the controller
-           overridden ◄──────┤                   while a person or the plant's control overrides
+             fallback ◄─────►┤                   entered and left by the controller
+           overridden ◄──────┤                   while a person or the plant's control overrides;
+                             │                   ends in fallback, which hands over to the policy
               tripped ◄──────┘                   latched: left by a person only
+
+docs/explanation/modes.md draws the table; a test compares the two.
 """
 
 from collections.abc import Mapping
@@ -37,12 +40,12 @@ class Mode(StrEnum):
     @property
     def writes(self) -> bool:
         """Return whether setpoints are commanded."""
-        return self in (Mode.AUTO, Mode.HOLD, Mode.FALLBACK)
+        return self in (Mode.AUTO, Mode.HOLD, Mode.FALLBACK, Mode.OVERRIDDEN)
 
     @property
     def holds_setpoints(self) -> bool:
         """Return whether the plant agent's lease is held."""
-        return self.writes or self is Mode.OVERRIDDEN
+        return self.writes
 
     @property
     def holds_caps(self) -> bool:
@@ -71,7 +74,9 @@ class Event(StrEnum):
     FIT = "fit"
     """Readings and policy are good again."""
     OVERRIDE = "override"
+    """A person or the plant's own control took a value in hand."""
     OVERRIDE_END = "override end"
+    """Nothing is overridden any more."""
     TRIP = "trip"
     """A hard limit was passed."""
 
@@ -104,7 +109,8 @@ TRANSITIONS: Final[Mapping[Mode, Mapping[Event, Mode]]] = {
         Event.UNFIT: Mode.FALLBACK,
         Event.OVERRIDE: Mode.OVERRIDDEN,
     },
-    Mode.HOLD: {**_ASKED, **_ACTING, Event.OVERRIDE: Mode.OVERRIDDEN},
+    # What is overridden is held too, and a person's wish to hold outlives the override.
+    Mode.HOLD: {**_ASKED, **_ACTING},
     Mode.FALLBACK: {
         **_ASKED,
         **_ACTING,
@@ -116,10 +122,11 @@ TRANSITIONS: Final[Mapping[Mode, Mapping[Event, Mode]]] = {
     },
     Mode.OVERRIDDEN: {
         **_ASKED,
+        **_ACTING,
         Event.ASK_AUTO: Mode.OVERRIDDEN,
         Event.OVERRIDE: Mode.OVERRIDDEN,
-        Event.OVERRIDE_END: Mode.AUTO,
-        Event.TRIP: Mode.TRIPPED,
+        # The policy acts again after good decisions, as after any other interruption.
+        Event.OVERRIDE_END: Mode.FALLBACK,
     },
     # Both are a person's; caps that were lowered against the heat stay until then.
     Mode.TRIPPED: {

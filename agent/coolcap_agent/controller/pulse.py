@@ -3,8 +3,8 @@
 from bisect import bisect_left
 from typing import Final
 
-BOUNDS_S: Final = tuple(round(0.001 * 1.25**k, 6) for k in range(43))
-"""Upper bounds of the classes of delays, 1 ms to 12 s, each a quarter above the one before."""
+BOUNDS_S: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
+"""Upper bounds of the classes of delays; closest around the 0.1 s a command should take at most."""
 
 
 class Delays:

@@ -5,7 +5,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -13,6 +13,8 @@ import numpy as np
 from coolcap_agent.clock import Clock
 from coolcap_agent.controller.config import AgentKind
 from coolcap_agent.controller.fleet import Fleet
+from coolcap_agent.controller.leadership import Leadership
+from coolcap_agent.controller.plant_session import PlantSession
 from coolcap_agent.controller.session import Answer
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVERS
@@ -40,6 +42,7 @@ class RemotePlant:
         answer_deadline_s: Longest wait for agents to carry out a command.
         acknowledge: Whether every agent is answered each time, also where nothing changes: a
             simulated site waits for that.
+        leadership: Decides with the other controllers of the hall who acts; None: there are none.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class RemotePlant:
         events: asyncio.AbstractEventLoop,
         answer_deadline_s: float,
         acknowledge: bool = True,
+        leadership: Leadership | None = None,
     ) -> None:
         self._layout = layout
         self._fleet = fleet
@@ -58,6 +62,7 @@ class RemotePlant:
         self._events = events
         self._answer_deadline_s = answer_deadline_s
         self._acknowledge = acknowledge
+        self._leadership = leadership
         self._sent_w = np.full(layout.group_count, np.nan)
         self._sent_epoch: dict[str, int] = {}
         self._measured_w = np.full(layout.group_count, np.nan)
@@ -89,9 +94,21 @@ class RemotePlant:
 
     def keep_leases(self, *, caps: bool, setpoints: bool) -> None:
         """Acquire and renew the leases of nodes and plant, or release them; returns at once."""
-        self._events.call_soon_threadsafe(
-            lambda: self._fleet.keep_leases(caps=caps, setpoints=setpoints)
-        )
+        keep = self._fleet.keep_leases if self._leadership is None else self._leadership.keep_leases
+        self._events.call_soon_threadsafe(lambda: keep(caps=caps, setpoints=setpoints))
+
+    @property
+    def leads(self) -> bool:
+        """Return whether this controller may command until an answer is due."""
+        if self._leadership is None:
+            return True
+        return self._leadership.leads(margin_s=self._answer_deadline_s)
+
+    @property
+    def overridden(self) -> Mapping[str, str]:
+        """Return the levers the plant's own control overrides, each with what is known of it."""
+        session = self._fleet.sessions[self._plant_agent]
+        return session.overridden if isinstance(session, PlantSession) else {}
 
     def narrow(self, limits: Limits) -> Limits:
         """Return ``limits`` with what agents carry out now."""

@@ -1,6 +1,7 @@
 """The operator API ``coolcap.v1.Controller``. Roles are checked before a call gets here."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf, isfinite
 from typing import TypeVar
 
@@ -10,7 +11,7 @@ from coolcap_agent.audit import AuditError
 from coolcap_agent.clock import time_text
 from coolcap_agent.controller.budgets import BudgetChange, BudgetError, UnknownBudgetError
 from coolcap_agent.controller.controller import Controller
-from coolcap_agent.controller.decisions import DecisionRecord
+from coolcap_agent.controller.decision_wire import decision_message
 from coolcap_agent.controller.explain import (
     Explanation,
     UnknownSubjectError,
@@ -18,6 +19,11 @@ from coolcap_agent.controller.explain import (
     explain_lever,
 )
 from coolcap_agent.controller.modes import ASK, ModeError
+from coolcap_agent.controller.overrides import (
+    OverrideError,
+    UnknownOverrideError,
+    check_override,
+)
 from coolcap_agent.controller.status import (
     MODE,
     budget_message,
@@ -25,11 +31,15 @@ from coolcap_agent.controller.status import (
     mode_response,
     status_message,
 )
-from coolcap_agent.daemon.wire import optional, time_of, timestamp
+from coolcap_agent.controller.steering import new_override, new_plan, override_problem, plan_text
+from coolcap_agent.controller.steering_status import override_message, switchback_message
+from coolcap_agent.controller.switchback import SwitchbackError
+from coolcap_agent.controller.wishes import Wishes, WishesError
+from coolcap_agent.daemon.wire import time_of
 from coolcap_agent.rpc.context import CallContext
 from coolcap_agent.rpc.roles import caller_of
 from coolcap_envs.safety.budget import other_power_w
-from coolcap_proto.v1 import common_pb2, controller_pb2, controller_pb2_grpc
+from coolcap_proto.v1 import controller_pb2, controller_pb2_grpc
 
 T = TypeVar("T")
 
@@ -64,16 +74,23 @@ class ControllerService(controller_pb2_grpc.ControllerServicer):
                 f"mode {controller_pb2.Mode.Name(request.mode)} cannot be asked for; ask for "
                 f"{allowed}",
             )
-        await self._audit(context, f"mode {mode}", request.reason)
+        ratio = request.canary_ratio if request.HasField("canary_ratio") else None
+        if ratio is not None and not 0.0 <= ratio <= 1.0:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"a canary's share of {ratio:g} is outside 0 to 1 (1: all groups)",
+            )
+        canary = "" if ratio is None else f", canary {ratio:g}"
+        await self._audit(context, f"mode {mode}{canary}", request.reason)
         previous = self._controller.loop.state.mode.mode
         try:
-            state = await self._controller.in_loop(
-                lambda: self._controller.loop.ask_mode(
-                    mode, reason=request.reason, reset_trip=request.reset_trip
-                )
+            state = await self._controller.set_mode(
+                mode, reason=request.reason, reset_trip=request.reset_trip, canary_ratio=ratio
             )
         except ModeError as error:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except WishesError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         return mode_response(state, previous=previous)
 
     async def SetBudget(  # noqa: N802
@@ -108,12 +125,60 @@ class ControllerService(controller_pb2_grpc.ControllerServicer):
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
         except BudgetError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        await self._controller.in_loop(
-            lambda: self._controller.event(
-                code="budget", subject=request.name, message=f"{said}: {request.reason}"
-            )
-        )
+        await self._tell("budget", request.name, f"{said}: {request.reason}")
         return controller_pb2.SetBudgetResponse(budget=budget_message(scene, request.name))
+
+    async def SetOverride(  # noqa: N802
+        self, request: controller_pb2.SetOverrideRequest, context: CallContext
+    ) -> controller_pb2.SetOverrideResponse:
+        """Take one value in hand for a time, or let it go."""
+        subject = request.WhichOneof("subject")
+        if subject is None:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, "give a control group or a lever to override"
+            )
+        name = request.group if subject == "group" else request.lever
+        state = self._controller.loop.state
+        if not request.HasField("value"):
+            await self._audit(context, f"override of {name} lifted", request.reason)
+            return await self._wish_override(
+                context, lambda wishes: wishes.without_override(name), f"{name} lifted", request
+            )
+        override = new_override(request, name, who=caller_of(context).name, state=state)
+        try:
+            check_override(override, state.layout, state.limits)
+        except UnknownOverrideError as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+        except OverrideError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        if problem := override_problem(state):
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, problem)
+        what = f"{name} {override.value:g} until {time_text(override.end_time_s)}"
+        await self._audit(context, f"override of {what}", request.reason)
+        return await self._wish_override(
+            context, lambda wishes: wishes.with_override(override), what, request
+        )
+
+    async def SetSwitchback(  # noqa: N802
+        self, request: controller_pb2.SetSwitchbackRequest, context: CallContext
+    ) -> controller_pb2.SetSwitchbackResponse:
+        """Let policy and rule take turns, or end that."""
+        plan = new_plan(request, now_s=float(self._controller.loop.state.telemetry.time_s))
+        try:
+            if plan is not None:
+                plan.check()
+        except SwitchbackError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        what = "switchback ends" if plan is None else f"switchback {plan_text(plan)}"
+        await self._audit(context, what, request.reason)
+        try:
+            await self._controller.wish(lambda wishes: replace(wishes, switchback=plan))
+        except WishesError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        await self._tell("switchback", "loop", f"{what}: {request.reason}")
+        return controller_pb2.SetSwitchbackResponse(
+            switchback=switchback_message(self._controller.loop.state)
+        )
 
     async def ReleaseControl(  # noqa: N802
         self, request: controller_pb2.ReleaseControlRequest, context: CallContext
@@ -162,6 +227,29 @@ class ControllerService(controller_pb2_grpc.ControllerServicer):
         first, last = (time_text(time_s) for time_s in span_s)
         return f"no decision at or before that time; kept are those from {first} to {last}"
 
+    async def _wish_override(
+        self,
+        context: CallContext,
+        change: Callable[[Wishes], Wishes],
+        what: str,
+        request: controller_pb2.SetOverrideRequest,
+    ) -> controller_pb2.SetOverrideResponse:
+        try:
+            mode = await self._controller.wish(change)
+        except WishesError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        await self._tell("override", request.group or request.lever, f"{what}: {request.reason}")
+        overrides = self._controller.loop.state.overrides
+        return controller_pb2.SetOverrideResponse(
+            overrides=[override_message(override) for override in overrides], mode=MODE[mode.mode]
+        )
+
+    async def _tell(self, code: str, subject: str, message: str) -> None:
+        """Log something a person did as an event."""
+        await self._controller.in_loop(
+            lambda: self._controller.event(code=code, subject=subject, message=message)
+        )
+
     async def _audit(self, context: CallContext, what: str, reason: str) -> None:
         """Write down who wants what, before it is done."""
         if not reason.strip() or len(reason.encode()) > REASON_BYTES_MAX:
@@ -175,52 +263,3 @@ class ControllerService(controller_pb2_grpc.ControllerServicer):
             self._controller.audit.add(who=who, what=what, reason=reason, time_s=time_s)
         except AuditError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"nothing was changed: {error}")
-
-
-def decision_message(
-    record: DecisionRecord, explanation: Explanation, *, is_group: bool
-) -> controller_pb2.Decision:
-    """Return a decision about one subject."""
-    e = explanation
-    outcome = common_pb2.OUTCOME_UNSPECIFIED
-    if any(why.code == "refused" for why in e.whys):
-        outcome = common_pb2.OUTCOME_NOT_VERIFIED
-    elif isfinite(e.read_back):
-        outcome = common_pb2.OUTCOME_APPLIED
-    step = controller_pb2.DecisionStep(
-        name=e.quantity,
-        baseline=optional(e.baseline),
-        policy=optional(e.policy),
-        shielded=optional(e.shielded),
-        commanded=optional(e.commanded),
-        read_back=optional(e.read_back),
-        reasons=[
-            controller_pb2.DecisionReason(code=why.code, message=why.message) for why in e.whys
-        ],
-        outcome=outcome,
-    )
-    message = controller_pb2.Decision(
-        decision_id=str(record.number),
-        tick_time=timestamp(record.time_s),
-        mode=MODE[record.mode.mode],
-        mode_reason=record.mode.reason,
-        bundle_sha256=record.policy.graph_sha256,
-        steps=[step],
-        features=[
-            controller_pb2.Feature(
-                name=name,
-                value=optional(value),
-                validity=(
-                    common_pb2.VALIDITY_VALID
-                    if optional(value) is not None
-                    else common_pb2.VALIDITY_NOT_MEASURED
-                ),
-            )
-            for name, value in e.features.items()
-        ],
-    )
-    if is_group:
-        message.group = e.subject
-    else:
-        message.lever = e.subject
-    return message

@@ -199,6 +199,14 @@ class AgentSession(ABC, Generic[Request, Response]):
         return Connection.STALE if self.connected else Connection.CONNECTING
 
     @property
+    def leased_elsewhere(self) -> bool:
+        """Return whether, by the agent's last word, a lease that is not ours lives."""
+        seen = self.lease_seen
+        if seen.state != common_pb2.LEASE_STATE_HELD or self.lease.live is not None:
+            return False
+        return self._mono_s() < self._arrival_mono_s + span_of(seen.remaining)
+
+    @property
     def problem(self) -> str:
         """Return what is wrong and what to do; empty when all is well."""
         present = self._faults.present

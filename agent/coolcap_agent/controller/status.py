@@ -9,6 +9,7 @@ import numpy as np
 from coolcap_agent.controller.budgets import Budgets
 from coolcap_agent.controller.config import AgentKind
 from coolcap_agent.controller.fleet import Fleet, Session
+from coolcap_agent.controller.leadership import LeadershipView
 from coolcap_agent.controller.loop_state import LoopState
 from coolcap_agent.controller.modes import Mode, ModeState
 from coolcap_agent.controller.plant_session import PlantSession
@@ -21,6 +22,12 @@ from coolcap_agent.controller.run_meter import (
     power_bound_w,
 )
 from coolcap_agent.controller.session import Connection
+from coolcap_agent.controller.steering_status import (
+    arm_messages,
+    leadership_message,
+    override_message,
+    switchback_message,
+)
 from coolcap_agent.daemon.version import agent_version
 from coolcap_agent.daemon.wire import duration, optional, timestamp
 from coolcap_envs.contract.layout import Layout
@@ -62,6 +69,7 @@ class Scene:
     policy_period_s: float
     run: Window | None
     problems: tuple[Problem, ...]
+    leadership: LeadershipView | None = None
 
 
 def mode_of(value: controller_pb2.Mode.ValueType) -> Mode | None:
@@ -104,6 +112,11 @@ def status_message(scene: Scene) -> controller_pb2.GetStatusResponse:
         levers=list(_levers(scene)),
         problems=[_problem(problem) for problem in scene.problems],
         controller_version=agent_version(),
+        overrides=[override_message(o) for o in sorted(state.overrides, key=lambda o: o.subject)],
+        canary_ratio=state.wishes.canary_ratio,
+        arms=arm_messages(state, scene.layout),
+        switchback=switchback_message(state),
+        leadership=leadership_message(scene.leadership, agent_count=len(scene.fleet.sessions)),
     )
 
 

@@ -42,6 +42,8 @@ class FakePlant:
         self.adjusted: list[Setpoints] = []
         self.leases_wanted: list[tuple[bool, bool]] = []
         self.obeys: BoolArray = np.ones(4, dtype=bool)
+        self.leads = True
+        self.overridden: dict[str, str] = {}
 
     @property
     def layout(self) -> Layout:
@@ -79,7 +81,7 @@ class FakePlant:
     def _take(self, setpoints: Setpoints) -> Applied:
         take = np.isfinite(setpoints.power_cap_w) & self.obeys
         self.cap_w = np.where(take, setpoints.power_cap_w, self.cap_w)
-        for name in self.levers:
+        for name in self.levers.keys() - self.overridden.keys():
             value = float(setpoints.plant[PLANT_COLUMN[name]])
             if np.isfinite(value):
                 self.levers[name] = value

@@ -79,6 +79,7 @@ def test_budget_that_binds_is_named_with_its_figure() -> None:
 
 def test_slew_is_told_with_the_rate_allowed() -> None:
     bench = LoopBench(ConstantPolicy(1.0))
+    bench.decide(5)
     bench.plant.cap_w = np.full(4, 250.0)
     bench.decide()
 

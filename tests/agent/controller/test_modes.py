@@ -9,7 +9,7 @@ from coolcap_agent.controller.modes import ASK, TRANSITIONS, Event, Mode, ModeEr
 OFF, SHADOW, ADVISE, AUTO = Mode.OFF, Mode.SHADOW, Mode.ADVISE, Mode.AUTO
 HOLD, FALLBACK, OVERRIDDEN, TRIPPED = Mode.HOLD, Mode.FALLBACK, Mode.OVERRIDDEN, Mode.TRIPPED
 
-# Rows: the mode before. Columns: events, in this order. A dot: no change.
+# Rows: the mode before. Columns: events, in this order. A dot: no change; back: to fallback.
 EVENTS = (
     Event.ASK_OFF,
     Event.ASK_SHADOW,
@@ -29,13 +29,13 @@ off         .    shadow  advise  auto  .     .    .    .         .     .        
 shadow      off  .       advise  auto  .     .    off  .         .     .           .     .
 advise      off  shadow  .       auto  .     .    off  .         .     .           .     .
 auto        off  shadow  advise  .     hold  .    off  fallback  .     overridden  .     tripped
-hold        off  shadow  advise  auto  .     .    off  .         .     overridden  .     tripped
+hold        off  shadow  advise  auto  .     .    off  .         .     .           .     tripped
 fallback    off  shadow  advise  .     hold  .    off  .         auto  overridden  .     tripped
-overridden  off  shadow  advise  .     .     .    off  .         .     .           auto  tripped
+overridden  off  shadow  advise  .     hold  .    off  .         .     .           back  tripped
 tripped     .    .       .       .     .     off  off  .         .     .           .     .
 """
 CELLS = [
-    (Mode(row[0]), event, row[0] if after == "." else after)
+    (Mode(row[0]), event, {".": row[0], "back": "fallback"}.get(after, after))
     for row in (line.split() for line in TABLE.strip().splitlines())
     for event, after in zip(EVENTS, row[1:], strict=True)
 ]
@@ -78,11 +78,11 @@ def test_a_trip_gives_cooling_back_and_keeps_the_lowered_caps() -> None:
     assert not TRIPPED.holds_setpoints
 
 
-def test_modes_that_write_are_auto_hold_and_fallback() -> None:
-    assert {AUTO, HOLD, FALLBACK} == {mode for mode in Mode if mode.writes}
+def test_modes_that_write_are_auto_hold_fallback_and_overridden() -> None:
+    assert {AUTO, HOLD, FALLBACK, OVERRIDDEN} == {mode for mode in Mode if mode.writes}
 
 
-@pytest.mark.parametrize("before", [OFF, SHADOW, ADVISE, OVERRIDDEN])
+@pytest.mark.parametrize("before", [OFF, SHADOW, ADVISE])
 def test_hold_needs_something_to_hold(before: Mode) -> None:
     with pytest.raises(ModeError, match=f"hold cannot follow {before}, only auto, hold, fallback"):
         machine(before).ask(HOLD, reason="test", time_s=1.0)
