@@ -8,8 +8,10 @@ from prometheus_client.registry import Collector
 
 from coolcap_agent.controller.loop_state import LoopState
 from coolcap_agent.controller.modes import Mode
+from coolcap_agent.controller.pulse import Pulse
 from coolcap_agent.metrics.families import Samples, counter, gauge, state_set
 from coolcap_agent.metrics.naming import PREFIX, metric_name
+from coolcap_agent.metrics.pulse import pulse_metrics
 from coolcap_agent.sink.base import SinkStatus
 from coolcap_agent.telemetry_log.meters import as_fields
 from coolcap_agent.telemetry_log.recorder import AgentSeen
@@ -34,10 +36,12 @@ class ControllerMetrics(Collector):
 
     Args:
         layout: The site's layout.
+        pulse: How the controller keeps time.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, pulse: Pulse) -> None:
         self._layout = layout
+        self._pulse = pulse
         self._seen: _Seen | None = None
 
     def put(
@@ -63,6 +67,7 @@ class ControllerMetrics(Collector):
         yield from self._site(seen, site)
         yield from self._budgets(seen, site)
         yield from _loop(seen, site)
+        yield from pulse_metrics(self._pulse, site)
 
     def _site(self, seen: _Seen, site: Sequence[str]) -> Iterator[Metric]:
         values = as_fields(seen.totals) | facility_fields(seen.state, self._layout)

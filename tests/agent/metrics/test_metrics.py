@@ -14,6 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
+from coolcap_agent.controller.pulse import Pulse
 from coolcap_agent.daemon.guard import GuardState
 from coolcap_agent.metrics.config import read_metrics_config
 from coolcap_agent.metrics.controller import ControllerMetrics
@@ -54,7 +55,7 @@ def filled() -> list[Collector]:
     node, plant = NodeMetrics("node-1"), PlantMetrics("plant-1")
     node.put(node_sample(), LeaseSeen(guard=GuardState.HELD, remaining_s=12.5))
     plant.put(plant_sample(), LeaseSeen(guard=GuardState.FREE))
-    controller = ControllerMetrics(small_site()[0])
+    controller = ControllerMetrics(small_site()[0], Pulse())
     fill_controller(controller)
     return [node, plant, controller]
 
@@ -122,7 +123,7 @@ def test_controller_shows_the_site_and_no_single_group() -> None:
 
 
 def test_number_of_series_of_the_controller_does_not_grow_with_the_site() -> None:
-    assert len(scraped(filled()[2])) < 100
+    assert len(scraped(filled()[2])) < 130
 
 
 @pytest.mark.parametrize("make", [NodeMetrics, PlantMetrics])

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 import pytest
 from prometheus_client.registry import Collector
 
+from coolcap_agent.controller.pulse import Pulse
 from coolcap_agent.daemon.guard import GuardState
 from coolcap_agent.metrics.controller import ControllerMetrics
 from coolcap_agent.metrics.endpoint import MetricsEndpoint
@@ -30,7 +31,7 @@ def collectors() -> list[Collector]:
     node, plant = NodeMetrics("node-1"), PlantMetrics("plant-1")
     node.put(node_sample(), LeaseSeen(guard=GuardState.FREE))
     plant.put(plant_sample(), LeaseSeen(guard=GuardState.FREE))
-    controller = ControllerMetrics(small_site()[0])
+    controller = ControllerMetrics(small_site()[0], Pulse())
     fill_controller(controller)
     return [node, plant, controller]
 
