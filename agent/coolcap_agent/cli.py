@@ -14,6 +14,7 @@ import typer
 
 from coolcap_agent.audit_cli import audit_app
 from coolcap_agent.controller.cli import operators
+from coolcap_agent.controller.cli_steering import steering
 from coolcap_agent.terminal import Json, complain, say_nested, show
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app.add_typer(node_app, name="node")
 app.add_typer(plant_app, name="plant")
 app.add_typer(audit_app, name="audit")
 app.add_typer(operators)
+app.add_typer(steering)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's TOML file.")]
 MaybeConfig = Annotated[Path | None, typer.Option("--config", "-c", help="The daemon's TOML file.")]
@@ -102,6 +104,24 @@ def plant(
     from coolcap_agent.plant.server import plant_once, run_plant
 
     _agent(_need(config), run=run_plant, read=plant_once, once=once, as_json=as_json)
+
+
+@plant_app.command("reset")
+def plant_reset(
+    config: Config,
+    reason: Annotated[str, typer.Option(help="What was found and done; it is recorded.")],
+    as_json: Json = False,
+) -> None:
+    """Let a plant agent leave a trip; works while it runs and when it does not."""
+    import getpass
+
+    from coolcap_agent.plant.server import plant_reset as reset
+
+    trip = reset(config, who=getpass.getuser(), reason=reason)
+    if as_json:
+        show({"trip": trip.why, "trip_time_s": trip.time_s})
+    else:
+        print(f"asked to leave the trip: {trip.why}; the agent does so if that is over")
 
 
 @plant_app.command("restore")
@@ -262,18 +282,26 @@ def demo(
     duration: Annotated[float, typer.Option(help="Simulated hours.")] = 24.0,
     speed: Annotated[float, typer.Option(help="Times real time at most; 0: no limit.")] = 0.0,
     keep_running: Annotated[bool, typer.Option(help="Go on until stopped.")] = False,
+    plant: Annotated[
+        str,
+        typer.Option(help="How the plant is reached: simulated, bacnet, modbus, redfish, opcua."),
+    ] = "simulated",
     out: Annotated[Path | None, typer.Option(help="Folder of report and logs.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run the whole system, simulated, in real processes, and report what it saved."""
+    from coolcap_agent.demo.field import PROTOCOLS
     from coolcap_agent.demo.run import run_demo
 
+    if plant not in PROTOCOLS:
+        raise typer.BadParameter(f"{plant!r} is not one of {', '.join(PROTOCOLS)}")
     raise typer.Exit(
         run_demo(
             site=site,
             duration_h=duration,
             speed=speed,
             keep_running=keep_running,
+            plant=plant,
             out=out,
             as_json=as_json,
         )

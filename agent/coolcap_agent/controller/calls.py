@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from coolcap_agent.controller.client import CALL_DEADLINE_S, Operator
 from coolcap_agent.controller.modes import Mode
 from coolcap_agent.controller.status import MODE
-from coolcap_agent.daemon.wire import timestamp
+from coolcap_agent.daemon.wire import duration, timestamp
 from coolcap_proto.v1 import controller_pb2
 
 
@@ -27,10 +27,17 @@ def status(operator: Operator) -> controller_pb2.GetStatusResponse:
 
 
 def set_mode(
-    operator: Operator, mode: Mode, *, reason: str, reset_trip: bool
+    operator: Operator,
+    mode: Mode,
+    *,
+    reason: str,
+    reset_trip: bool,
+    canary_ratio: float | None = None,
 ) -> controller_pb2.SetModeResponse:
-    """Ask for a mode. Raises ControllerError."""
-    request = controller_pb2.SetModeRequest(mode=MODE[mode], reason=reason, reset_trip=reset_trip)
+    """Ask for a mode, and for a canary's share if given. Raises ControllerError."""
+    request = controller_pb2.SetModeRequest(
+        mode=MODE[mode], reason=reason, reset_trip=reset_trip, canary_ratio=canary_ratio
+    )
     return asyncio.run(operator.call(lambda stub: stub.SetMode(request, timeout=CALL_DEADLINE_S)))
 
 
@@ -52,6 +59,60 @@ def set_budget(
         reason=reason,
     )
     return asyncio.run(operator.call(lambda stub: stub.SetBudget(request, timeout=CALL_DEADLINE_S)))
+
+
+def set_override(
+    operator: Operator,
+    *,
+    group: str,
+    lever: str,
+    value: float | None,
+    duration_s: float,
+    reason: str,
+) -> controller_pb2.SetOverrideResponse:
+    """Take a value in hand, or let it go with None. Raises ControllerError."""
+    request = controller_pb2.SetOverrideRequest(
+        value=value, duration=None if value is None else duration(duration_s), reason=reason
+    )
+    if group:
+        request.group = group
+    else:
+        request.lever = lever
+    return asyncio.run(
+        operator.call(lambda stub: stub.SetOverride(request, timeout=CALL_DEADLINE_S))
+    )
+
+
+def start_switchback(
+    operator: Operator,
+    *,
+    start_time_s: float | None,
+    block_s: float,
+    washout_s: float,
+    pair_count: int,
+    seed: int,
+    reason: str,
+) -> controller_pb2.SetSwitchbackResponse:
+    """Let policy and rule take turns. Raises ControllerError."""
+    request = controller_pb2.SetSwitchbackRequest(
+        start_time=None if start_time_s is None else timestamp(start_time_s),
+        block=duration(block_s),
+        washout=duration(washout_s),
+        pair_count=pair_count,
+        seed=seed,
+        reason=reason,
+    )
+    return asyncio.run(
+        operator.call(lambda stub: stub.SetSwitchback(request, timeout=CALL_DEADLINE_S))
+    )
+
+
+def end_switchback(operator: Operator, *, reason: str) -> controller_pb2.SetSwitchbackResponse:
+    """Let the policy decide all the time. Raises ControllerError."""
+    request = controller_pb2.SetSwitchbackRequest(reason=reason)
+    return asyncio.run(
+        operator.call(lambda stub: stub.SetSwitchback(request, timeout=CALL_DEADLINE_S))
+    )
 
 
 def release(operator: Operator, *, reason: str) -> controller_pb2.ReleaseControlResponse:

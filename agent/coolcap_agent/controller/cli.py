@@ -1,36 +1,25 @@
 """The commands of those who operate a controller; part of ``coolcap``."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from coolcap_agent.controller.cli_options import (
+    DEFAULT_ADDRESS,
+    DEFAULT_IDENTITY,
+    DEFAULT_NAME,
+    DEFAULT_TLS,
+    Address,
+    Identity,
+    Name,
+    Reason,
+    TlsDir,
+    instant,
+    operator_of,
+)
 from coolcap_agent.terminal import Json, say, show
 
-if TYPE_CHECKING:
-    from coolcap_agent.controller.client import Operator
-
 operators = typer.Typer()
-
-Address = Annotated[
-    str,
-    typer.Option("--controller", envvar="COOLCAP_CONTROLLER", help="Where the controller listens."),
-]
-Name = Annotated[
-    str, typer.Option("--name", envvar="COOLCAP_CONTROLLER_NAME", help="Its name (certificate).")
-]
-TlsDir = Annotated[
-    Path, typer.Option("--tls", envvar="COOLCAP_TLS", help="Folder of ca.crt and your certificate.")
-]
-Identity = Annotated[
-    str, typer.Option("--as", envvar="COOLCAP_IDENTITY", help="Your certificate's file name.")
-]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; goes to the audit log.")]
-
-DEFAULT_ADDRESS = "127.0.0.1:7500"
-DEFAULT_NAME = "control"
-DEFAULT_TLS = Path("certs")
-DEFAULT_IDENTITY = "operator"
 
 
 @operators.command()
@@ -44,7 +33,7 @@ def status(
     """Say how the controller, its agents and the hall are doing."""
     from coolcap_agent.controller import calls, words
 
-    answer = calls.status(_operator(controller, name, tls, identity))
+    answer = calls.status(operator_of(controller, name, tls, identity))
     if as_json:
         show(calls.as_json(answer))
     else:
@@ -58,6 +47,10 @@ def mode(
     reset_trip: Annotated[
         bool, typer.Option("--reset-trip", help="Leave tripped; the cause is gone.")
     ] = False,
+    canary: Annotated[
+        float | None,
+        typer.Option("--canary", help="Share of the groups the policy decides about, 0 to 1."),
+    ] = None,
     controller: Address = DEFAULT_ADDRESS,
     name: Name = DEFAULT_NAME,
     tls: TlsDir = DEFAULT_TLS,
@@ -71,10 +64,11 @@ def mode(
     if wanted not in ASK:
         raise typer.BadParameter(f"{wanted!r} is not one of {', '.join(ASK)}", param_hint="MODE")
     answer = calls.set_mode(
-        _operator(controller, name, tls, identity),
+        operator_of(controller, name, tls, identity),
         Mode(wanted),
         reason=reason,
         reset_trip=reset_trip,
+        canary_ratio=canary,
     )
     if as_json:
         show(calls.as_json(answer))
@@ -103,11 +97,11 @@ def budget(
     if lift == (watts is not None):
         raise typer.BadParameter("give either WATTS or --lift", param_hint="WATTS")
     answer = calls.set_budget(
-        _operator(controller, name, tls, identity),
+        operator_of(controller, name, tls, identity),
         which,
         budget_w=watts,
-        start_time_s=_time(start, "--from"),
-        end_time_s=_time(end, "--until"),
+        start_time_s=instant(start, "--from"),
+        end_time_s=instant(end, "--until"),
         reason=reason,
     )
     if as_json:
@@ -131,7 +125,7 @@ def release(
     """Hand everything back: caps and setpoints return to what they were before the first write."""
     from coolcap_agent.controller import calls, words
 
-    answer = calls.release(_operator(controller, name, tls, identity), reason=reason)
+    answer = calls.release(operator_of(controller, name, tls, identity), reason=reason)
     if as_json:
         show(calls.as_json(answer))
     else:
@@ -158,33 +152,12 @@ def explain(
     if bool(group) == bool(lever):
         raise typer.BadParameter("give either --group or --lever", param_hint="--group")
     answer = calls.decision(
-        _operator(controller, name, tls, identity),
+        operator_of(controller, name, tls, identity),
         group=group,
         lever=lever,
-        time_s=_time(at, "--at"),
+        time_s=instant(at, "--at"),
     )
     if as_json:
         show(calls.as_json(answer))
     else:
         say(words.decision_lines(answer, inputs=inputs))
-
-
-def _operator(controller: str, name: str, tls: Path, identity: str) -> "Operator":
-    from coolcap_agent.controller.client import Operator
-
-    return Operator(address=controller, controller=name, tls_dir=tls, identity=identity)
-
-
-def _time(text: str, option: str) -> float | None:
-    """Return an instant given as ISO 8601, UTC where it has no offset; None for no text."""
-    from datetime import UTC, datetime
-
-    if not text:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"{text!r} is no instant such as 2025-07-01T12:00:00Z", param_hint=option
-        ) from error
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from math import nan
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -50,6 +51,7 @@ def status_lines(status: controller_pb2.GetStatusResponse) -> Iterable[str]:
     live = sum(a.connection == controller_pb2.CONNECTION_STATE_LIVE for a in status.agents)
     held = sum(a.lease_held for a in status.agents)
     yield f"  agents       {live} of {len(status.agents)} live, {held} leases held"
+    yield from _steering_lines(status)
     yield f"  power        {_power_text(status.power)}"
     yield from _meter_lines(status.meters)
     for budget in status.budgets:
@@ -60,6 +62,57 @@ def status_lines(status: controller_pb2.GetStatusResponse) -> Iterable[str]:
         severity = controller_pb2.Severity.Name(problem.severity).removeprefix("SEVERITY_").lower()
         began = time_text(problem.start_time)
         yield f"  {severity:12} {problem.subject}: {problem.message} (since {began})"
+
+
+def _steering_lines(status: controller_pb2.GetStatusResponse) -> Iterable[str]:
+    leadership = status.leadership
+    if leadership.needed_count:
+        name = controller_pb2.LeadershipState.Name(leadership.state)
+        state = name.removeprefix("LEADERSHIP_STATE_").lower()
+        yield (
+            f"  leadership   {state} ({leadership.elector}), holds {leadership.held_count} of "
+            f"{leadership.agent_count} leases, {leadership.needed_count} needed: "
+            f"{leadership.message}"
+        )
+    for arm in status.arms:
+        name = controller_pb2.Arm.Name(arm.arm).removeprefix("ARM_").lower()
+        known = _present(arm)
+        yield (
+            f"  canary       {name}: {arm.group_count} groups, "
+            f"{known.get('gpu_power_w', nan):.0f} W per GPU under "
+            f"{known.get('power_cap_w', nan):.0f} W, work {known.get('work_rate_ratio', nan):.3f}"
+        )
+    for line in override_lines(status.overrides) if status.overrides else ():
+        yield f"  override     {line}"
+    if status.HasField("switchback"):
+        yield f"  switchback   {switchback_text(status.switchback)}"
+
+
+def override_lines(overrides: Iterable[controller_pb2.OverrideStatus]) -> Iterable[str]:
+    """Say what is overridden, by whom, until when and why."""
+    found = list(overrides)
+    if not found:
+        yield "nothing is overridden"
+    for one in found:
+        subject = one.group or one.lever
+        unit = _UNITS.get(one.lever, "W")
+        value = quantity_text(one.value, unit) if one.HasField("value") else "the plant's own value"
+        until = f"until {time_text(one.end_time)}" if one.HasField("end_time") else "while it lasts"
+        yield f"{subject}: {value} {until}, by {one.who}: {one.reason}"
+
+
+def switchback_text(one: controller_pb2.SwitchbackStatus) -> str:
+    """Say who decides now, and how the turns go on."""
+    plan = (
+        f"{one.pair_count} pairs of blocks of {span_of(one.block) / 3600.0:g} h, washout "
+        f"{span_of(one.washout) / 3600.0:g} h, seed {one.seed}, {time_text(one.start_time)} to "
+        f"{time_text(one.end_time)}"
+    )
+    if not one.HasField("block_index"):
+        return f"no block now; {plan}"
+    arm = controller_pb2.Arm.Name(one.arm).removeprefix("ARM_").lower()
+    washing = ", washout" if one.washing_out else ""
+    return f"block {one.block_index + 1} of {2 * one.pair_count}: {arm}{washing}; {plan}"
 
 
 def _present(message: Message) -> dict[str, float]:
