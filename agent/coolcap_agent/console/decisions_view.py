@@ -15,8 +15,8 @@ from coolcap_envs.contract.telemetry import FloatArray
 
 CHANGED_W: Final = 1.0
 """Smaller changes of a cap are not listed."""
-CHANGED_LEVER: Final = 0.005
-"""The same for levers, in their own units."""
+CHANGED_LEVER: Final = np.array([0.005 if lever.unit == "1" else 0.05 for lever in PLANT_LEVERS])
+"""The same for levers: half a per cent, 0.05 K."""
 
 
 def _target(record: DecisionRecord) -> FloatArray:
@@ -27,7 +27,7 @@ def _target(record: DecisionRecord) -> FloatArray:
     return record.shielded.setpoints.power_cap_w
 
 
-def _moved(before: FloatArray, after: FloatArray, least: float) -> FloatArray:
+def _moved(before: FloatArray, after: FloatArray, least: float | FloatArray) -> FloatArray:
     """Return by how much values change, 0 where they stay or are not known."""
     change = after - before
     return np.where(np.isfinite(change) & (np.abs(change) >= least), change, 0.0)

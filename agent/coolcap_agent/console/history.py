@@ -54,7 +54,9 @@ class _Ring:
 
     def read(self) -> tuple[FloatArray, FloatArray]:
         order = (np.arange(len(self._starts)) + self._next + 1) % len(self._starts)
-        used = order[np.isfinite(self._starts[order])]
+        # Where ticks are further apart than bins, the ring holds more than its span.
+        first_s = self._open - self._bin_s * len(self._starts)
+        used = order[self._starts[order] > first_s]
         return self._starts[used].copy(), self._means[used].copy()
 
 
