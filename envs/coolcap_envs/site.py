@@ -19,18 +19,26 @@ from coolcap_envs.grid_series import CARBON, PRICE, TIMES, Quantity, load_hourly
 from coolcap_envs.physics.parameters import (
     CLASS_PARAMETERS,
     GPU_PARAMETERS,
+    LIQUID_SERVER_PARAMETERS,
     PLANT_PARAMETERS,
     SERVER_PARAMETERS,
     WORKLOAD_CLASSES,
 )
 from coolcap_envs.safety.limits import Limits
 from coolcap_envs.safety.site_limits import SIMULATION_TABLE, read_site_limits
+from coolcap_envs.site_plant import find_devices, read_held, read_plant, read_servers
 from coolcap_envs.weather import check_weather_name, load_weather
 from coolcap_envs.workload.demand import WORKLOAD_PARAMETERS
 
 RANDOMISABLE: Final = {
     f"{p.table}.{p.name}": p
-    for p in (*PLANT_PARAMETERS, *SERVER_PARAMETERS, *GPU_PARAMETERS, *CLASS_PARAMETERS)
+    for p in (
+        *PLANT_PARAMETERS,
+        *SERVER_PARAMETERS,
+        *LIQUID_SERVER_PARAMETERS,
+        *GPU_PARAMETERS,
+        *CLASS_PARAMETERS,
+    )
 }
 """Parameters a site may randomise, by ``table.name``."""
 
@@ -51,7 +59,9 @@ class Site:
     Attributes:
         layout: What stands where.
         limits: What setpoints must keep to.
-        parameters: Values of ``PLANT_PARAMETERS`` by record field.
+        devices: Which of ``OPTIONAL_TABLES`` it has.
+        held: What holds for levers it does not hand out, by name.
+        parameters: Values of ``PLANT_PARAMETERS`` by record field; 0 for devices it lacks.
         servers: Values of ``SERVER_PARAMETERS`` by record field, for each GPU model.
         gpu_models: GPU models of the layout, by name.
         weathers: Names of the weather years it is simulated in; the first is the default.
@@ -64,6 +74,8 @@ class Site:
 
     layout: Layout
     limits: Limits
+    devices: frozenset[str]
+    held: Mapping[str, float]
     parameters: Mapping[str, float]
     servers: Mapping[str, Mapping[str, float]]
     gpu_models: Mapping[str, GpuModel]
@@ -75,30 +87,14 @@ class Site:
     randomisation: Mapping[str, tuple[float, float]]
 
     @property
+    def is_liquid(self) -> bool:
+        """Return whether racks are cooled by liquid."""
+        return "cdu" in self.devices
+
+    @property
     def name(self) -> str:
         """Return the name of the site."""
         return self.layout.name
-
-
-def _read_plant(table: Table) -> dict[str, float]:
-    values: dict[str, float] = {}
-    for name in dict.fromkeys(p.table for p in PLANT_PARAMETERS):
-        rows = tuple(p for p in PLANT_PARAMETERS if p.table == name)
-        part = take_parameters(table.take_table(name), rows)
-        values |= {f"{name}_{key}": value for key, value in part.items()}
-    low, high = values["hall_recirculation_low_ratio"], values["hall_recirculation_high_ratio"]
-    if low > high:
-        table.complain("hall.recirculation_low_ratio", f"= {low:g} exceeds the highest, {high:g}")
-    return values
-
-
-def _read_servers(table: Table, models: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    servers: dict[str, dict[str, float]] = {}
-    for model in models:
-        part = take_parameters(table.take_table(model), SERVER_PARAMETERS)
-        servers[model] = {f"server_{key}": value for key, value in part.items()}
-    table.finish()
-    return servers
 
 
 def _read_workload(table: Table) -> dict[str, dict[str, float]]:
@@ -201,13 +197,17 @@ def load_site(site: str | Path) -> Site:
             gpu_models[model] = load_gpu_model(model)
         except ConfigError as error:
             root.problems += [f"layout.nodes.gpu_model {error.origin}: {p}" for p in error.problems]
+    devices = find_devices(table)
+    is_liquid = "cdu" in devices
     _check_devices(root, layout, gpu_models)
     grid = table.take_table("grid")
     result = Site(
         layout=layout,
         limits=limits,
-        parameters=_read_plant(table),
-        servers=_read_servers(table.take_table("server"), models),
+        devices=devices,
+        held=read_held(table.take_table("held", needed=False), layout, is_liquid=is_liquid),
+        parameters=read_plant(table, devices),
+        servers=read_servers(table.take_table("server"), models, is_liquid=is_liquid),
         gpu_models=gpu_models,
         weathers=_read_weathers(table.take_table("weather"), path.parent),
         grid={

@@ -117,6 +117,68 @@ PLANT_PARAMETERS: Final[tuple[Parameter, ...]] = (
         ("concentration_cycles", "1", 1.5, 20.0, "dissolved solids over those of the make-up"),
     ),
     *_of(
+        "cdu",
+        ("flow_design_kg_per_s", "kg/s", 0.01, 1e5, "coolant at full pump speed, all racks"),
+        ("pump_power_design_w", "W", 0.0, 1e8, "coolant pumps at full speed"),
+        ("pump_exponent", "1", 1.5, 3.0, "exponent of pump power in flow"),
+        ("pump_ramp_s", "s", 5.0, 600.0, "time from standstill to full speed"),
+        ("conductance_design_w_per_k", "W/K", 1.0, 1e9, "UA of the heat exchangers at design"),
+        ("supply_mass_kg", "kg", 1.0, 1e6, "coolant from the exchangers to the racks"),
+        ("return_mass_kg", "kg", 1.0, 1e6, "coolant of racks and return"),
+        ("valve_rangeability", "1", 10.0, 100.0, "open over closed flow of the valves"),
+        ("valve_stroke_s", "s", 5.0, 600.0, "time from closed to open"),
+        ("loop_gain_per_k", "1/K", 0.0, 1.0, "gain of the coolant-temperature loop"),
+        ("loop_integral_time_s", "s", 5.0, 3600.0, "integral time of the same"),
+        ("dew_point_margin_k", "K", 0.0, 10.0, "coolant held above the dew point by the CDU"),
+    ),
+    *_of(
+        "facility_water",
+        ("flow_design_kg_per_s", "kg/s", 0.01, 1e5, "water at open CDU valves"),
+        ("pump_power_design_w", "W", 0.0, 1e8, "pump power at design flow"),
+        ("pump_exponent", "1", 1.5, 3.0, "exponent of pump power in flow"),
+        ("pump_min_flow_ratio", "1", 0.05, 1.0, "flow held by the minimum-flow bypass"),
+        ("supply_mass_kg", "kg", 1.0, 1e7, "water from dry coolers to CDUs"),
+        ("return_mass_kg", "kg", 1.0, 1e7, "water from CDUs to dry coolers"),
+        ("approach_k", "K", 0.5, 20.0, "set point below that of the coolant"),
+        ("supply_temp_min_c", "°C", 5.0, 40.0, "coldest set point"),
+        ("supply_temp_max_c", "°C", 17.0, 60.0, "warmest set point, the class of the loop"),
+    ),
+    *_of(
+        "dry_cooler",
+        ("air_flow_design_kg_per_s", "kg/s", 0.01, 1e6, "air at full fan speed"),
+        ("conductance_design_w_per_k", "W/K", 1.0, 1e9, "UA of the coils at design flows"),
+        ("fan_power_design_w", "W", 1.0, 1e8, "fan power at full speed"),
+        ("fan_min_speed_ratio", "1", 0.05, 0.5, "lowest speed of the drive"),
+        ("fan_ramp_s", "s", 5.0, 600.0, "time from standstill to full speed"),
+        ("loop_gain_per_k", "1/K", 0.0, 1.0, "gain of the facility-water loop"),
+        ("loop_integral_time_s", "s", 5.0, 7200.0, "integral time of the same"),
+        ("pad_effectiveness", "1", 0.0, 0.95, "saturation by wet pads; 0 without pads"),
+        ("wet_start_k", "K", 0.0, 30.0, "outdoor air below the set point that wets the first pad"),
+        ("wet_ramp_k", "K", 0.1, 20.0, "rise of outdoor air until all pads are wet"),
+        ("concentration_cycles", "1", 1.5, 20.0, "dissolved solids over those of the make-up"),
+    ),
+    *_of(
+        "humidity",
+        ("make_up_air_kg_per_s", "kg/s", 0.0, 1e4, "outdoor air let into the hall"),
+        ("air_mass_kg", "kg", 1.0, 1e7, "air of the hall and of what moisture it clings to"),
+        ("coil_contact_ratio", "1", 0.0, 1.0, "share of air that touches the wet coil"),
+    ),
+    *_of(
+        "chiller_map",
+        ("constant", "1", -10.0, 10.0, "a0 of the energy input ratio"),
+        ("chw", "1/K", -10.0, 10.0, "a1, of leaving chilled water"),
+        ("chw_square", "1/K²", -10.0, 10.0, "a2"),
+        ("cw", "1/K", -10.0, 10.0, "a3, of leaving condenser water"),
+        ("cw_square", "1/K²", -10.0, 10.0, "a4"),
+        ("product", "1/K²", -10.0, 10.0, "a5"),
+        ("part_linear", "1", -10.0, 10.0, "b1, of part load"),
+        ("part_square", "1", -10.0, 10.0, "b2"),
+        ("chw_min_c", "°C", 0.0, 30.0, "bounds of the map: leaving chilled water"),
+        ("chw_max_c", "°C", 0.0, 30.0, "the same"),
+        ("cw_min_c", "°C", 0.0, 60.0, "bounds of the map: leaving condenser water"),
+        ("cw_max_c", "°C", 0.0, 60.0, "the same"),
+    ),
+    *_of(
         "service",
         ("latency_load_ratio", "1", 0.3, 0.99, "load at which latency meets its target, uncapped"),
         ("latency_target_s", "s", 0.1, 3600.0, "target of the tail latency"),
@@ -133,6 +195,11 @@ PLANT_PARAMETERS: Final[tuple[Parameter, ...]] = (
     ),
 )
 """Of the plant, one each per site."""
+
+LIQUID_TABLES: Final = ("cdu", "facility_water", "dry_cooler")
+"""Tables of a site whose racks are cooled by liquid; all of them or none."""
+OPTIONAL_TABLES: Final = (*LIQUID_TABLES, "humidity", "chiller_map")
+"""Tables a site may leave out: it has no such device, and its numbers are 0."""
 
 SERVER_PARAMETERS: Final[tuple[Parameter, ...]] = _of(
     "server",
@@ -152,6 +219,14 @@ SERVER_PARAMETERS: Final[tuple[Parameter, ...]] = _of(
     ("air_flow_design_kg_per_s", "kg/s", 1e-3, 10.0, "air per GPU at design fan speed"),
 )
 """Of a server, per GPU; one set for each GPU model of the site."""
+
+LIQUID_SERVER_PARAMETERS: Final[tuple[Parameter, ...]] = _of(
+    "server",
+    ("plate_resistance_k_per_w", "K/W", 1e-4, 1.0, "cold plate of a GPU to the coolant beside it"),
+    ("plate_heat_capacity_j_per_k", "J/K", 10.0, 1e5, "cold plate"),
+    ("liquid_host_ratio", "1", 0.0, 1.0, "share of the host's heat that coolant takes"),
+)
+"""The same, where liquid cools the racks; cold plates replace the GPUs' heat sinks."""
 
 GPU_PARAMETERS: Final[tuple[Parameter, ...]] = _of(
     "device",
