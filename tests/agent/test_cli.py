@@ -190,7 +190,8 @@ def test_demo_is_passed_what_was_asked(
 
     monkeypatch.setattr(demo_run, "run_demo", run_demo)
 
-    ran = coolcap("demo", "--site", "air-1mw", "--duration", "2", "--out", tmp_path, "--json")
+    options = ("--site", "air-1mw", "--duration", "2", "--plant", "modbus")
+    ran = coolcap("demo", *options, "--out", tmp_path, "--json")
 
     assert ran.status == 0
     assert asked == {
@@ -198,6 +199,7 @@ def test_demo_is_passed_what_was_asked(
         "duration_h": 2.0,
         "speed": 0.0,
         "keep_running": False,
+        "plant": "modbus",
         "out": tmp_path,
         "as_json": True,
     }

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from coolcap_agent.certs import make_pki
+from coolcap_agent.demo.field import SIMULATED, driver_lines
 from coolcap_agent.demo.processes import free_port
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVERS
@@ -31,6 +32,7 @@ class Scenario:
         speed: Site seconds per real second at most; None: as fast as the daemons follow.
         policy: Bundle folder, or ``rule``.
         work_value: Per cent of energy one per cent of throughput is worth.
+        plant: How the plant agent reaches the hall, one of ``PROTOCOLS``.
     """
 
     site: str
@@ -41,6 +43,7 @@ class Scenario:
     speed: float | None
     policy: str
     work_value: float
+    plant: str = SIMULATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,7 @@ def _node(node: str, port: int) -> str:
     return head + _server(node, port) + _LEASE + _CLOCK + limits + _DRIVER
 
 
-def _plant(limits: Limits, port: int) -> str:
+def _plant(limits: Limits, port: int, protocol: str) -> str:
     # The hall's own loops take a step; so setpoints are back as soon as a lease has ended.
     head = _lines(
         plant_id=PLANT, state_dir=f"state/{PLANT}", sample_period_s=PERIOD_S, ramp_back=False
@@ -114,7 +117,7 @@ def _plant(limits: Limits, port: int) -> str:
                     fall_max_per_min=float(limits.lever_fall_max_per_min[k]),
                 )
             )
-    return "".join([*parts, _DRIVER])
+    return "".join([*parts, _DRIVER if protocol == SIMULATED else driver_lines(protocol)])
 
 
 def _control(scenario: Scenario, ports: dict[str, int]) -> str:
@@ -174,7 +177,7 @@ def write_configs(folder: Path, scenario: Scenario, layout: Layout, limits: Limi
     texts = {
         "sim": _sim(scenario),
         **{node: _node(node, ports[node]) for node in layout.nodes},
-        PLANT: _plant(limits, ports[PLANT]),
+        PLANT: _plant(limits, ports[PLANT], scenario.plant),
         CONTROL: _control(scenario, ports),
     }
     configs = {}

@@ -39,8 +39,8 @@ class Processes:
         self._log_dir = log_dir
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, *arguments: str) -> None:
-        """Start ``coolcap`` with ``arguments``; its output goes to ``<name>.log``.
+    def start(self, name: str, *arguments: str, module: str = "coolcap_agent") -> None:
+        """Start ``coolcap``, or another module, with ``arguments``; it writes to ``<name>.log``.
 
         A process of that name that has ended before is started anew.
         """
@@ -50,7 +50,7 @@ class Processes:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "GRPC_VERBOSITY": "ERROR"}
         with (self._log_dir / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                [sys.executable, "-m", "coolcap_agent", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

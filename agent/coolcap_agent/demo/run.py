@@ -23,6 +23,7 @@ from rich.console import Console
 
 from coolcap_agent.controller.client import Operator
 from coolcap_agent.demo.configs import CONTROL, OPERATOR, Files, Scenario, write_configs
+from coolcap_agent.demo.field import SIMULATED, start_device
 from coolcap_agent.demo.live import Progress
 from coolcap_agent.demo.processes import DemoError, Processes, interruptible
 from coolcap_agent.demo.report import ReportInput, write_report
@@ -76,6 +77,7 @@ def run_demo(
     keep_running: bool = False,
     out: Path | None = None,
     as_json: bool = False,
+    plant: str = SIMULATED,
 ) -> int:
     """Run the demonstration; returns the exit status.
 
@@ -86,6 +88,7 @@ def run_demo(
         keep_running: Go on until interrupted; without baselines, whose run would not end.
         out: Folder of report, configs and logs; a new one under ``out/`` if None.
         as_json: Print one JSON object instead of a table.
+        plant: How the plant agent reaches the hall, one of ``PROTOCOLS``.
 
     Raises:
         CoolcapError: If the site has a problem, or a daemon fails.
@@ -102,6 +105,7 @@ def run_demo(
         speed=speed or None,
         policy=shipped_policy(),
         work_value=WORK_VALUE_DEFAULT,
+        plant=plant,
     )
     layout, limits = load_site_limits(scenario.site)
     shutil.rmtree(folder / RUN_FOLDER, ignore_errors=True)  # an old hall must not be mistaken
@@ -170,6 +174,7 @@ def _run_processes(
     with interruptible(), Processes(files.folder / "logs") as processes:
         processes.start("sim", "sim", "--config", str(files.configs["sim"]))
         processes.wait_for("starting the hall", files.hall.exists, timeout_s=START_TIMEOUT_S)
+        start_device(processes, protocol=scenario.plant, hall=files.hall)
         for name, config in files.configs.items():
             if name not in ("sim", CONTROL):
                 kind = "plant" if name == "plant" else "node"
@@ -210,8 +215,10 @@ def _restored(files: Files) -> Restored:
     hall = open_hall(files.hall, writable=False)
     caps = hall.table("gpu_control")["power_limit_requested_w"]
     before = hall.table("gpu_info")["power_limit_default_w"]
-    levers = hall.table("lever_control")["commanded"][hall.table("lever_info")["present"] != 0]
-    as_before = np.isclose(caps, before).sum() + np.isnan(levers).sum()
+    info = hall.table("lever_info")
+    levers = hall.lever_values()[info["present"] != 0]
+    defaults = info["default_value"][info["present"] != 0]
+    as_before = np.isclose(caps, before).sum() + np.isclose(levers, defaults).sum()
     return Restored(value_count=caps.size + levers.size, as_before_count=int(as_before))
 
 
@@ -234,6 +241,7 @@ def _facts(
     return [
         ("policy", scenario.policy if scenario.policy == "rule" else Path(scenario.policy).name),
         ("work value", f"{scenario.work_value:g}"),
+        ("plant reached by", scenario.plant),
         ("seed", str(scenario.seed)),
         ("simulated", f"{elapsed_s / 3600.0:.1f} h in {took_s:.0f} s"),
         ("answers of agents missed by the simulation", str(missed)),

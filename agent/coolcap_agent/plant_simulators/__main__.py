@@ -9,7 +9,6 @@ import argparse
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,9 +24,9 @@ from coolcap_agent.plant_simulators.hall import (
     signals_of,
 )
 from coolcap_agent.plant_simulators.simulator import Simulator
+from coolcap_agent.sim.hall_file import open_hall
 
 PROTOCOLS = ("bacnet", "modbus", "opcua", "redfish")
-HALL_FRESH_S = 0.2
 
 
 def simulator_of(protocol: str) -> Callable[..., Simulator]:
@@ -82,7 +81,8 @@ def _hall(path: Path | None) -> tuple[Hall, Sequence[SimulatedLever], Sequence[s
         return FirstOrderHall(), LEVERS, SIGNALS
     driver = SimulatedCoolingDriver(path)
     driver.open()
-    hall = DriverHall(driver, now_s=time.monotonic, fresh_s=HALL_FRESH_S)
+    shared = open_hall(path, writable=False)
+    hall = DriverHall(driver, frame=lambda: shared.published)
     return hall, levers_of(driver), signals_of(driver)
 
 

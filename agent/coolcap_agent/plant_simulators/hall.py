@@ -129,23 +129,20 @@ class FirstOrderHall:
 class DriverHall:
     """A hall behind a cooling driver, for instance the shared hall of a running simulation."""
 
-    def __init__(
-        self, driver: CoolingDriver, *, now_s: Callable[[], float], fresh_s: float
-    ) -> None:
-        """Take an open driver; signals are sampled again after ``fresh_s``."""
+    def __init__(self, driver: CoolingDriver, *, frame: Callable[[], int]) -> None:
+        """Take an open driver; signals are sampled again when ``frame`` has another number."""
         self._driver = driver
-        self._now_s = now_s
-        self._fresh_s = fresh_s
+        self._frame = frame
         self._lock = threading.Lock()
-        self._sampled_s = -math.inf
+        self._sampled = -1
         self._values: dict[str, float] = {}
 
     def read(self, signal: str) -> float:
         """Return a signal as last sampled."""
         with self._lock:
-            if self._now_s() - self._sampled_s >= self._fresh_s:
+            if (frame := self._frame()) != self._sampled:
                 self._values = {r.signal: r.value for r in self._driver.read()}
-                self._sampled_s = self._now_s()
+                self._sampled = frame
             return self._values.get(signal, math.nan)
 
     def write(self, lever: str, value: float) -> None:

@@ -94,12 +94,14 @@ class Simulator(ABC):
         self.close()
 
     def write_point_map(self, path: Path) -> None:
-        """Write the point map, and beside it the files it names."""
-        path.write_text(self.point_map(), encoding="utf-8")
+        """Write the files the point map names, then the point map itself, in one piece."""
         for name, text in self.secrets.items():
             file = path.parent / name
             file.touch(mode=0o600)
             file.write_text(text, encoding="utf-8")
+        beside = path.with_name(f".{path.name}.tmp")
+        beside.write_text(self.point_map(), encoding="utf-8")
+        beside.replace(path)
 
     @property
     def secrets(self) -> Mapping[str, str]:
