@@ -1,12 +1,14 @@
 """A module like ``pynvml`` over GPUs in memory, with NVML's units, codes and habits."""
 
 import math
+import queue
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 
 NOT_SUPPORTED, NO_PERMISSION, INVALID_ARGUMENT = 3, 4, 2
 LIBRARY_NOT_FOUND, GPU_IS_LOST, RESET_REQUIRED = 12, 15, 16
+TIMEOUT = 10
 UNSIGNED_INT, UNSIGNED_LONG_LONG = 1, 3
 DEMAND_MW = 400_000
 
@@ -39,6 +41,11 @@ class FakeGpu:
     errors: dict[str, int] = field(default_factory=dict[str, int])
     fields_unsupported: set[int] = field(default_factory=set[int])
     ignores_writes: bool = False
+    locked_mhz: tuple[int, int] | None = None
+    margin_k: int | None = 27
+    mig: bool = False
+    c2c: bool = False
+    architecture: int = 9
 
     @property
     def power_mw(self) -> int:
@@ -47,6 +54,13 @@ class FakeGpu:
     @property
     def enforced_mw(self) -> int:
         return min(self.requested_mw, self.other_limit_mw)
+
+
+def told(value: int | None) -> int:
+    """Return a value, or fail as a GPU that does not have it."""
+    if value is None:
+        raise NVMLError(NOT_SUPPORTED)
+    return value
 
 
 class FakeNvml(ModuleType):
@@ -63,6 +77,7 @@ class FakeNvml(ModuleType):
         self.init_error = 0
         self.open_count = 0
         self.time_s = 5000.0
+        self.events: queue.SimpleQueue[tuple[FakeGpu, int]] = queue.SimpleQueue()
         reads: dict[str, Callable[[FakeGpu], object]] = {
             "nvmlDeviceGetUUID": lambda gpu: gpu.uuid,
             "nvmlDeviceGetName": lambda gpu: gpu.name,
@@ -73,6 +88,11 @@ class FakeNvml(ModuleType):
             "nvmlDeviceGetTotalEnergyConsumption": lambda gpu: int(gpu.energy_mj),
             "nvmlDeviceGetPowerUsage": lambda gpu: gpu.power_mw,
             "nvmlDeviceGetCurrentClocksEventReasons": lambda gpu: gpu.reasons,
+            "nvmlDeviceGetMarginTemperature": lambda gpu: told(gpu.margin_k),
+            "nvmlDeviceGetMigMode": lambda gpu: [int(gpu.mig), int(gpu.mig)],
+            "nvmlDeviceGetC2cModeInfoV": lambda gpu: SimpleNamespace(isC2cEnabled=int(gpu.c2c)),
+            "nvmlDeviceGetArchitecture": lambda gpu: gpu.architecture,
+            "nvmlDeviceGetSupportedMemoryClocks": lambda gpu: [2619, 1593],
             "nvmlDeviceGetUtilizationRates": lambda gpu: SimpleNamespace(
                 gpu=gpu.util[0], memory=gpu.util[1]
             ),
@@ -137,6 +157,47 @@ class FakeNvml(ModuleType):
             raise NVMLError(INVALID_ARGUMENT)
         if not gpu.ignores_writes:
             gpu.requested_mw = limit_mw
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> FakeGpu:  # noqa: N802
+        gpu = self.gpu(uuid)
+        self._enter("nvmlDeviceGetHandleByUUID", gpu)
+        return gpu
+
+    def nvmlDeviceGetTemperatureThreshold(self, gpu: FakeGpu, kind: int) -> int:  # noqa: N802
+        self._enter("nvmlDeviceGetTemperatureThreshold", gpu)
+        return {1: 92, 3: 87}[kind]
+
+    def nvmlDeviceGetSupportedGraphicsClocks(  # noqa: N802
+        self, gpu: FakeGpu, memory_mhz: int
+    ) -> list[int]:
+        self._enter("nvmlDeviceGetSupportedGraphicsClocks", gpu)
+        assert memory_mhz == 2619
+        return list(range(gpu.sm_clock_max_mhz, 344, -15))
+
+    def nvmlDeviceSetGpuLockedClocks(self, gpu: FakeGpu, low: int, high: int) -> None:  # noqa: N802
+        self._enter("nvmlDeviceSetGpuLockedClocks", gpu)
+        if not gpu.ignores_writes:
+            gpu.locked_mhz = (low, high)
+            gpu.sm_clock_mhz = min(gpu.sm_clock_mhz, high)
+
+    def nvmlDeviceResetGpuLockedClocks(self, gpu: FakeGpu) -> None:  # noqa: N802
+        self._enter("nvmlDeviceResetGpuLockedClocks", gpu)
+        if not gpu.ignores_writes:
+            gpu.locked_mhz = None
+
+    def nvmlEventSetCreate(self) -> str:  # noqa: N802
+        return "events"
+
+    def nvmlDeviceRegisterEvents(self, gpu: FakeGpu, types: int, events: str) -> None:  # noqa: N802
+        self._enter("nvmlDeviceRegisterEvents", gpu)
+        assert (types, events) == (0x8, "events")
+
+    def nvmlEventSetWait_v2(self, events: str, timeout_ms: int) -> object:  # noqa: N802
+        try:
+            gpu, xid = self.events.get(timeout=timeout_ms / 1000.0)
+        except queue.Empty:
+            raise NVMLError(TIMEOUT) from None
+        return SimpleNamespace(device=gpu, eventType=0x8, eventData=xid)
 
     def _reader(self, name: str, read: Callable[[FakeGpu], object]) -> Callable[[FakeGpu], object]:
         def call(gpu: FakeGpu) -> object:

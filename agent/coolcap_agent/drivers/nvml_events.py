@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 XID_CRITICAL_ERROR: Final = 0x8
 TIMEOUT: Final = 10
 """Values of NVML's enums; part of its ABI."""
-WAIT_MS: Final = 1000
+WAIT_MS: Final = 200
 """A wait cannot be broken off, so this is how late the thread notices that it shall end."""
 PAUSE_S: Final = 1.0
 """After a wait that failed: NVML says at once, again and again, that a GPU is lost."""
@@ -58,7 +58,7 @@ class NvmlEvents:
         """Let the thread end; NVML may be shut down afterwards."""
         self._ends.set()
         if self._thread is not None:
-            self._thread.join(timeout=2.0 * WAIT_MS / 1000.0)
+            self._thread.join(timeout=10.0 * WAIT_MS / 1000.0)
 
     def _register(self) -> Any:  # noqa: ANN401 - an opaque handle
         """Return a set that at least one GPU reports to, None if none does."""

@@ -140,6 +140,48 @@ class GpuDriverSuite:
         for part in (f"{asked_w:.1f} W", gpu.uuid, f"{gpu.power_limit_min_w:.1f}"):
             assert part in str(caught.value)
 
+    def test_clock_ceiling_that_was_set_is_told_until_the_highest_clock_takes_it_away(
+        self, bench: GpuBench
+    ) -> None:
+        gpu, other = bench.driver.inventory()[:2]
+        ceiling_mhz = round(0.5 * (gpu.sm_clock_min_mhz + gpu.sm_clock_max_mhz))
+        assert math.isnan(bench.driver.read_gpu(gpu.uuid).sm_clock_limit_mhz)
+
+        bench.driver.set_sm_clock_max(gpu.uuid, sm_clock_max_mhz=ceiling_mhz)
+        assert bench.driver.read_gpu(gpu.uuid).sm_clock_limit_mhz == ceiling_mhz
+        assert math.isnan(bench.driver.read_gpu(other.uuid).sm_clock_limit_mhz)
+
+        bench.driver.set_sm_clock_max(gpu.uuid, sm_clock_max_mhz=gpu.sm_clock_max_mhz)
+        assert math.isnan(bench.driver.read_gpu(gpu.uuid).sm_clock_limit_mhz)
+
+    @pytest.mark.parametrize("place", ["below", "above", "nan"])
+    def test_clock_ceiling_outside_the_range_is_refused(self, bench: GpuBench, place: str) -> None:
+        gpu = bench.driver.inventory()[0]
+        asked_mhz = {
+            "below": gpu.sm_clock_min_mhz - 1.0,
+            "above": gpu.sm_clock_max_mhz + 1.0,
+            "nan": math.nan,
+        }[place]
+
+        with pytest.raises(ValueRefused, match=gpu.uuid):
+            bench.driver.set_sm_clock_max(gpu.uuid, sm_clock_max_mhz=asked_mhz)
+
+    def test_margin_shrinks_as_temperature_rises(self, bench: GpuBench) -> None:
+        bench.advance(2.0)
+        for gpu in bench.driver.inventory():
+            reading = bench.driver.read_gpu(gpu.uuid)
+
+            assert reading.temp_margin_k == pytest.approx(87.0 - reading.gpu_temp_c, abs=1.0)
+
+    def test_rights_say_what_is_missing_and_who_else_may_set_limits(self, bench: GpuBench) -> None:
+        rights = bench.driver.rights()
+
+        assert rights["missing"] == ""
+        assert isinstance(rights["foreign_managers"], list)
+
+    def test_nothing_has_happened_at_first(self, bench: GpuBench) -> None:
+        assert list(bench.driver.take_events()) == []
+
     def test_energy_counter_grows_by_power_times_time(self, bench: GpuBench) -> None:
         uuid = bench.driver.inventory()[0].uuid
         bench.advance(2.0)

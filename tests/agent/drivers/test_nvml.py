@@ -5,7 +5,15 @@ import math
 import pytest
 
 from agent.drivers.driver_suite import GpuBench, GpuDriverSuite
-from coolcap_agent.drivers.base import DeviceLost, DriverError, NotPermitted, ValueRefused
+from coolcap_agent.drivers.base import (
+    DeviceLost,
+    DriverError,
+    GpuEvent,
+    NotCommandable,
+    NotPermitted,
+    ResetRequired,
+    ValueRefused,
+)
 from coolcap_agent.drivers.nvml import NvmlDriver
 from support.fake_nvml import (
     GPU_IS_LOST,
@@ -236,3 +244,106 @@ def test_fans_persistence_and_the_second_setter_are_never_touched() -> None:
     assert SET in nvml.calls
     assert [name for name in nvml.calls if "Fan" in name or "Persistence" in name] == []
     assert [name for name in nvml.calls if name.endswith("_v2")] == []
+
+
+def test_event_of_a_gpu_is_taken_once() -> None:
+    nvml = two_gpus()
+    driver = opened(nvml)
+    nvml.events.put((nvml.gpus[1], 79))
+    events: list[GpuEvent] = []
+    while not events:
+        events += driver.take_events()
+
+    assert events == [GpuEvent(uuid="GPU-b", xid=79)]
+    assert list(driver.take_events()) == []
+    driver.close()
+
+
+def test_gpu_that_came_back_is_asked_by_a_new_handle() -> None:
+    nvml = two_gpus()
+    driver = opened(nvml)
+    nvml.gpu("GPU-a").errors["*"] = GPU_IS_LOST
+    with pytest.raises(DeviceLost):
+        driver.read_gpu("GPU-a")
+    with pytest.raises(DeviceLost):
+        driver.read_gpu("GPU-a")
+    assert nvml.calls.count("nvmlDeviceGetHandleByUUID") == 1, "not at every reading"
+
+    nvml.gpu("GPU-a").errors.clear()
+
+    assert driver.read_gpu("GPU-a").uuid == "GPU-a"
+
+
+def test_gpu_that_must_be_reset_is_told_apart_from_a_lost_one() -> None:
+    nvml = two_gpus()
+    driver = opened(nvml)
+    nvml.gpu("GPU-a").errors["*"] = RESET_REQUIRED
+
+    with pytest.raises(ResetRequired, match="reset"):
+        driver.read_gpu("GPU-a")
+
+
+def test_grace_hopper_is_read_only_and_grace_blackwell_is_not() -> None:
+    nvml = FakeNvml(FakeGpu("GPU-a", c2c=True), FakeGpu("GPU-b", c2c=True, architecture=10))
+
+    hopper, blackwell = opened(nvml).inventory()
+
+    assert "whole module" in hopper.read_only_reason
+    assert blackwell.read_only_reason == ""
+
+
+def test_setter_a_gpu_does_not_have_is_not_commandable() -> None:
+    nvml = two_gpus()
+    driver = opened(nvml)
+    nvml.gpu("GPU-a").errors[SET] = NOT_SUPPORTED
+
+    with pytest.raises(NotCommandable, match="module"):
+        driver.set_power_limit("GPU-a", power_limit_w=400.0)
+
+
+def test_partitioned_gpu_is_said_to_be() -> None:
+    nvml = FakeNvml(FakeGpu("GPU-a", mig=True), FakeGpu("GPU-b"))
+
+    assert [gpu.partitioned for gpu in opened(nvml).inventory()] == [True, False]
+
+
+def test_margin_of_a_gpu_that_does_not_tell_it_is_that_to_its_threshold() -> None:
+    nvml = FakeNvml(FakeGpu("GPU-a", margin_k=None, temp_c=80), FakeGpu("GPU-b"))
+
+    assert opened(nvml).read_gpu("GPU-a").temp_margin_k == 7.0
+
+
+def test_lock_is_gone_when_the_clock_runs_above_it() -> None:
+    """
+    NVML tells no lock; a driver that was loaded again has lost it.
+    """
+    nvml = two_gpus()
+    driver = opened(nvml)
+    driver.set_sm_clock_max("GPU-a", sm_clock_max_mhz=1200.0)
+    assert nvml.gpu("GPU-a").locked_mhz == (350, 1200)
+    nvml.advance(2.0)
+    assert driver.read_gpu("GPU-a").sm_clock_limit_mhz == 1200.0
+
+    nvml.gpu("GPU-a").sm_clock_mhz = 1900
+    limits_mhz = []
+    for _ in range(2):
+        nvml.advance(2.0)
+        limits_mhz.append(driver.read_gpu("GPU-a").sm_clock_limit_mhz)
+
+    assert limits_mhz[0] == 1200.0, "one reading may be from before the change"
+    assert math.isnan(limits_mhz[1])
+
+
+def test_clocks_that_somebody_else_holds_are_told() -> None:
+    nvml = two_gpus()
+    driver = opened(nvml)
+    nvml.gpu("GPU-a").reasons = 0x2
+    held = []
+    for _ in range(2):
+        nvml.advance(2.0)
+        held.append(driver.read_gpu("GPU-a").clocks_held_by_other)
+
+    assert held == [False, True]
+    driver.set_sm_clock_max("GPU-a", sm_clock_max_mhz=1200.0)
+    nvml.advance(2.0)
+    assert not driver.read_gpu("GPU-a").clocks_held_by_other

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coolcap_agent.drivers.nvml_rights import missing_right
+from coolcap_agent.drivers.nvml_rights import foreign_managers, missing_right, rights_report
 
 
 def status(folder: Path, effective: str) -> Path:
@@ -50,3 +50,27 @@ def test_system_that_tells_no_capabilities_is_given_the_benefit_of_the_doubt(
     tmp_path: Path,
 ) -> None:
     assert not missing_right(status=tmp_path / "none", device_node=tmp_path / "none")
+
+
+def test_program_that_may_change_limits_is_named(tmp_path: Path) -> None:
+    for pid, name in (("12", "nv-hostengine"), ("13", "bash"), ("14", "nvidia-pstated")):
+        (tmp_path / pid).mkdir()
+        (tmp_path / pid / "comm").write_text(f"{name}\n")
+    (tmp_path / "15").mkdir()  # ended while we looked
+
+    found = foreign_managers(tmp_path)
+
+    assert [text.split(":")[0] for text in found] == ["nv-hostengine", "nvidia-pstated"]
+
+
+def test_report_names_capability_owner_and_what_is_missing(tmp_path: Path) -> None:
+    status, node = tmp_path / "status", tmp_path / "nvidiactl"
+    status.write_text("Name:\tx\nCapEff:\t0000000000000000\n")
+    node.touch()
+
+    report = rights_report(status=status, device_node=node, proc=tmp_path)
+
+    assert report["cap_sys_admin"] is False
+    assert report["device_node_owner_uid"] == node.stat().st_uid
+    assert "CAP_SYS_ADMIN" in str(report["missing"])
+    assert report["foreign_managers"] == []
