@@ -1,5 +1,6 @@
 """Asking the policy: what it sees, what it says, and how much of that is put to the shield."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ def ask_policy(
     *,
     baseline: Setpoints,
     work_value: float,
-    mono_s: Callable[[], float],
+    mono_s: Callable[[], float] = time.monotonic,
 ) -> Ask:
     """Ask the policy about the groups whose readings are fit.
 

@@ -5,7 +5,11 @@ from typing import Final
 import numpy as np
 
 from coolcap_agent.controller.decisions import Actor
+from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.setpoints import Setpoints
+from coolcap_envs.contract.telemetry import Telemetry
+from coolcap_envs.safety.budget import other_power_w, worst_case_power_w
+from coolcap_envs.safety.limits import Limits
 from coolcap_envs.safety.shield import Reason, Shielded
 
 GUARD_STEP_W: Final = 0.5
@@ -38,3 +42,15 @@ def urgent(
         sm_clock_max_mhz=np.full_like(cap_w, np.nan),
         plant=np.where(levers, plant, np.nan),
     )
+
+
+def short_budgets(
+    shielded: Shielded, telemetry: Telemetry, layout: Layout, limits: Limits
+) -> tuple[str, ...]:
+    """Return the budgets that cannot be kept even with every cap at its lowest."""
+    if not np.any(shielded.group_reasons & int(Reason.BUDGET_TOO_SMALL)):
+        return ()
+    caps_w = shielded.setpoints.power_cap_w
+    worst_w = worst_case_power_w(caps_w, other_power_w(telemetry, layout), layout, limits)
+    over = worst_w > limits.budget_w
+    return tuple(np.array(limits.budget_names)[over].tolist())

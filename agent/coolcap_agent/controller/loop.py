@@ -12,15 +12,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-import numpy as np
-
 from coolcap_agent.controller.asking import Ask, ask_policy, entrusted, unfit_text
 from coolcap_agent.controller.budgets import Budgets
 from coolcap_agent.controller.commanded_plant import CommandedPlant
 from coolcap_agent.controller.decisions import Actor, DecisionRecord
 from coolcap_agent.controller.division import Divider
 from coolcap_agent.controller.fitness import judge
-from coolcap_agent.controller.guarding import urgent
+from coolcap_agent.controller.guarding import short_budgets, urgent
 from coolcap_agent.controller.in_force import InForce, merged
 from coolcap_agent.controller.in_hand import InHand
 from coolcap_agent.controller.loop_state import LoopSettings, LoopState
@@ -28,16 +26,14 @@ from coolcap_agent.controller.modes import Event, Mode, ModeMachine, ModeState
 from coolcap_agent.controller.policy_runner import PolicyRunner
 from coolcap_agent.controller.recovery import Recovery
 from coolcap_agent.controller.switchback import Arm
+from coolcap_agent.controller.takeover import Takeover
 from coolcap_agent.controller.watch import OverheatWatch
 from coolcap_agent.controller.wishes import Wishes
 from coolcap_envs.contract.setpoints import Applied, Setpoints
-from coolcap_envs.safety.budget import other_power_w, worst_case_power_w
 from coolcap_envs.safety.fallback import safe_setpoints
-from coolcap_envs.safety.shield import Reason, Shielded, project
+from coolcap_envs.safety.shield import Shielded, project
 from coolcap_envs.safety.trim_respond import TrimRespond
 
-TAKEOVER_TICK_COUNT: Final = 5
-"""Decisions over which the policy's corrections grow to their full size when it takes over."""
 LATENCY_KEEP_COUNT: Final = 1000
 _RULE_LED: Final = (Actor.POLICY, Actor.BASELINE, Actor.RULE)
 _BY_ITSELF: Final = (Mode.FALLBACK, Mode.OVERRIDDEN)
@@ -85,7 +81,7 @@ class ControlLoop:
         self._in_force = InForce(self._layout.group_count)
         self._baseline = self._in_force.commanded
         self._actor: Actor | None = None
-        self._led_count = 0
+        self._takeover = Takeover()
         self._recovery = Recovery()
         self._in_hand = InHand(self._layout, wishes)
         self._divider = Divider(self._layout)
@@ -213,13 +209,8 @@ class ControlLoop:
         if state.verdict.fit:
             period_s = self._settings.policy_period_s
             self._baseline = self._rule.update(state.telemetry, dt_s=period_s)
-        ask = ask_policy(
-            self._runner,
-            state,
-            baseline=self._baseline,
-            work_value=self._settings.work_value,
-            mono_s=self._mono_s,
-        )
+        work_value = self._settings.work_value
+        ask = ask_policy(self._runner, state, baseline=self._baseline, work_value=work_value)
         self._judge(ask.failure)
         actor, asked = self._choose(state, ask)
         asked = self._in_hand.over(asked, in_force=state.in_force)
@@ -232,7 +223,6 @@ class ControlLoop:
             applied = self._apply(commanded, state)
             self._in_hand.changed = False
         self._actor = actor if acts else None
-        self._led_count = self._led_count + 1 if self._actor is Actor.POLICY else 0
         latency_s = self._mono_s() - started_s
         self._latencies_s.append(latency_s)
         self._show(
@@ -243,6 +233,7 @@ class ControlLoop:
             latency_max_s=max(self._latencies_s),
         )
         self._record(state, actor, ask, shielded, commanded, applied, latency_s=latency_s)
+        self._takeover.note(led=self._actor is Actor.POLICY)
 
     def _judge(self, failure: str) -> None:
         """Enter fallback on a failure, leave it after enough good decisions in a row."""
@@ -250,10 +241,8 @@ class ControlLoop:
             self._recovery.failed()
             self._modes.on(Event.UNFIT, reason=failure, time_s=self._time_s)
             return
-        text = self._recovery.recovered(
-            time_s=self._time_s, waiting=self._modes.mode is Mode.FALLBACK
-        )
-        if text:
+        waiting = self._modes.mode is Mode.FALLBACK
+        if text := self._recovery.recovered(time_s=self._time_s, waiting=waiting):
             self._modes.on(Event.FIT, reason=text, time_s=self._time_s)
 
     def _choose(self, state: LoopState, ask: Ask) -> tuple[Actor, Setpoints]:
@@ -281,10 +270,8 @@ class ControlLoop:
 
     @property
     def _authority(self) -> float:
-        """Share of the policy's corrections that counts: it takes over without a bump."""
-        if not self._acts:
-            return 1.0
-        return min(1.0, (self._led_count + 1) / TAKEOVER_TICK_COUNT)
+        """Share of the policy's corrections that counts; all of it where it is advice only."""
+        return self._takeover.authority if self._acts else 1.0
 
     def _project(self, asked: Setpoints, state: LoopState, *, dt_s: float) -> Shielded:
         limits = self._plant.narrow(state.limits)
@@ -296,13 +283,7 @@ class ControlLoop:
             limits=limits,
             dt_s=dt_s,
         )
-        short: tuple[str, ...] = ()
-        if np.any(shielded.group_reasons & int(Reason.BUDGET_TOO_SMALL)):
-            other_w = other_power_w(state.telemetry, self._layout)
-            caps_w = shielded.setpoints.power_cap_w
-            over = worst_case_power_w(caps_w, other_w, self._layout, limits) > limits.budget_w
-            short = tuple(np.array(limits.budget_names)[over].tolist())
-        self._show(budgets_short=short)
+        self._show(budgets_short=short_budgets(shielded, state.telemetry, self._layout, limits))
         return shielded
 
     def _apply(self, setpoints: Setpoints, state: LoopState) -> Applied:
@@ -377,7 +358,7 @@ class ControlLoop:
     def _forget(self) -> None:
         """Nothing that was commanded is in force any more: the agents restore."""
         self._actor = None
-        self._led_count = 0
+        self._takeover.note(led=False)
         self._in_force.forget()
 
     def _record(

@@ -9,7 +9,9 @@ from coolcap_agent.controller.decisions import DecisionRecord
 from coolcap_agent.controller.loop import ControlLoop
 from coolcap_agent.controller.loop_state import LoopSettings
 from coolcap_agent.controller.modes import Mode
+from coolcap_agent.controller.overrides import Override
 from coolcap_agent.controller.policy_runner import LoadedPolicy, PolicyRunner
+from coolcap_agent.controller.wishes import Wishes
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVERS
 from coolcap_envs.contract.policy import Policy, RulePolicy
@@ -103,6 +105,7 @@ class LoopBench:
         *,
         mode: Mode = Mode.AUTO,
         deadline_s: float = 5.0,
+        wishes: Wishes | None = None,
     ) -> None:
         self.plant = FakePlant()
         self.records: list[DecisionRecord] = []
@@ -116,11 +119,25 @@ class LoopBench:
             budgets=self.budgets,
             settings=SETTINGS,
             mode=mode,
+            wishes=wishes or Wishes(),
             on_decision=self.records.append,
         )
 
     def mode(self) -> Mode:
         return self.loop.state.mode.mode
+
+    def override(self, subject: str, value: float, *, for_s: float = 3600.0) -> None:
+        """Let a person take a value in hand."""
+        now_s = self.plant.time_s
+        override = Override(
+            subject=subject,
+            value=value,
+            start_time_s=now_s,
+            end_time_s=now_s + for_s,
+            who="operator",
+            reason="a test",
+        )
+        self.loop.wish(self.loop.state.wishes.with_override(override))
 
     def decide(self, count: int = 1) -> None:
         """Let ``count`` policy periods pass, with a decision at the end of each."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agent.controller.fake_plant import LoopBench
-from agent.controller.test_loop import ConstantPolicy, RaisingPolicy, set_budget
+from agent.controller.policies import ConstantPolicy, RaisingPolicy, set_budget
 from coolcap_agent.controller.decisions import DecisionLog, DecisionRecord, reason_codes
 from coolcap_agent.controller.explain import (
     Explanation,
