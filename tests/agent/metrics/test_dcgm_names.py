@@ -18,7 +18,8 @@ def shown() -> dict[tuple[str, str], float]:
     metrics.put(node_sample(), LeaseSeen(guard=GuardState.FREE), extras)
     registry = CollectorRegistry()
     registry.register(metrics)
-    families = text_string_to_metric_families(generate_latest(registry).decode())
+    text = generate_latest(registry).decode()  # type: ignore[no-untyped-call]
+    families = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
     return {
         (sample.name, sample.labels["gpu"]): sample.value
         for family in families

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 
+import grpc.aio
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from coolcap_agent.drivers.base import GpuEvent
 from coolcap_agent.logging import FaultLog
@@ -22,11 +23,16 @@ async def health(served: ServedNode) -> list[int]:
     """Health of the agent's service and of each GPU."""
     await served.agent.sample()
     served.client("viewer")
-    stub = health_pb2_grpc.HealthStub(served.channels[-1])
-    service = "coolcap.v1.NodeAgent"
-    names = [f"{service}/{uuid}" for uuid in served.node.uuids]
+    check: grpc.aio.UnaryUnaryMultiCallable[
+        health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
+    ] = served.channels[-1].unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    names = [f"coolcap.v1.NodeAgent/{uuid}" for uuid in served.node.uuids]
     answers = [
-        await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=5) for name in names
+        await check(health_pb2.HealthCheckRequest(service=name), timeout=5) for name in names
     ]
     return [answer.status for answer in answers]
 
