@@ -45,19 +45,37 @@ class FixedCooling:
         supply_air_temp_c: Air leaving the CRAH.
         chw_supply_temp_c: Chilled water.
         cw_supply_temp_c: Condenser water; NaN follows the wet bulb with the tower's approach.
+        cdu_supply_temp_c: Coolant to the cold plates.
     """
 
     supply_air_temp_c: float
     chw_supply_temp_c: float
     cw_supply_temp_c: float
+    cdu_supply_temp_c: float
 
 
 FIXED_COOLING: Final[Mapping[str, FixedCooling]] = {
-    "B0": FixedCooling(supply_air_temp_c=18.0, chw_supply_temp_c=7.0, cw_supply_temp_c=24.0),
-    "B1": FixedCooling(supply_air_temp_c=20.0, chw_supply_temp_c=10.0, cw_supply_temp_c=np.nan),
-    "B2": FixedCooling(supply_air_temp_c=22.0, chw_supply_temp_c=14.0, cw_supply_temp_c=np.nan),
+    "B0": FixedCooling(
+        supply_air_temp_c=18.0,
+        chw_supply_temp_c=7.0,
+        cw_supply_temp_c=24.0,
+        cdu_supply_temp_c=25.0,
+    ),
+    "B1": FixedCooling(
+        supply_air_temp_c=20.0,
+        chw_supply_temp_c=10.0,
+        cw_supply_temp_c=np.nan,
+        cdu_supply_temp_c=30.0,
+    ),
+    "B2": FixedCooling(
+        supply_air_temp_c=22.0,
+        chw_supply_temp_c=14.0,
+        cw_supply_temp_c=np.nan,
+        cdu_supply_temp_c=35.0,
+    ),
 }
-"""Legacy (B0) and two warmer sets. Flows and coolant stay at the site's defaults. Values
+"""Legacy (B0) and two warmer sets, coolant of B1 and B2 as classes S30 and S35. Flows of air and
+coolant stay at the site's defaults. Values
 and their source: docs/explanation/baselines.md. Sites clip them to their own ranges."""
 
 CAPS: Final = ("C0", "C1", "C2", "rule")
@@ -161,6 +179,7 @@ class BaselineController:
         plant[..., PLANT_LEVER_COLUMN["cw_supply_temp_setpoint_c"]] = (
             tower_c if np.isnan(fixed.cw_supply_temp_c) else fixed.cw_supply_temp_c
         )
+        plant[..., PLANT_LEVER_COLUMN["cdu_supply_temp_setpoint_c"]] = fixed.cdu_supply_temp_c
         present = self._layout.plant_levers[: len(PLANT_LEVERS)]
         return np.where(
             present, np.clip(plant, self._limits.lever_low, self._limits.lever_high), np.nan
