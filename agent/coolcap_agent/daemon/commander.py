@@ -12,6 +12,7 @@ from coolcap_agent.daemon.guard import Guard
 from coolcap_agent.daemon.outcome import Outcome
 from coolcap_agent.daemon.point import (
     InForce,
+    LeaseOver,
     Point,
     Restraint,
     Unrestrained,
@@ -294,7 +295,10 @@ class Commander:
             after = await plan.point.write(
                 plan.value, allowed=lambda: self._guard.leases.may_write(lease.epoch)
             )
+        except LeaseOver as error:
+            return replace(result, outcome=failure_outcome(error), written=None, message=str(error))
         except (DriverError, WorkerError) as error:
+            self._writes.note(spec.key)  # it may have taken effect: no leap with the next one
             return replace(result, outcome=failure_outcome(error), written=None, message=str(error))
         self._writes.note(spec.key)
         problem = verification_problem(spec, written=plan.value, after=after)

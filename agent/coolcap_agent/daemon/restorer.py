@@ -117,8 +117,10 @@ class PointRestorer:
 
     async def _write(self, point: Point, *, before: InForce, target: float, value: float) -> str:
         """Write a value on its way back; return how the read-back contradicts it."""
-        after = await point.write(value, allowed=_always)
-        self._writes.note(point.spec.key, on_its_way_back=True)
+        try:
+            after = await point.write(value, allowed=_always)
+        finally:
+            self._writes.note(point.spec.key, on_its_way_back=True)
         problem = verification_problem(point.spec, written=value, after=after)
         await self._note(
             point.spec.key, before=before, target=target, value=value, after=after, problem=problem

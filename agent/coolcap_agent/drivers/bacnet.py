@@ -103,6 +103,7 @@ LOST_IN_ROW_MAX: Final = 2
 _PV: Final = "present-value"
 _FLAGS: Final = "status-flags"
 _ARRAY: Final = "priority-array"
+_DEFAULT: Final = "relinquish-default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +273,7 @@ class BacnetEquipment:
     async def command_at(self, address: BacnetObject) -> Command:
         """Return present value, our slot and who holds a stronger one."""
         name = str(address)
-        found = await self._read_objects({name: (_PV, _ARRAY, _FLAGS)})
+        found = await self._read_objects({name: (_PV, _ARRAY, _FLAGS, _DEFAULT)})
         slots, sample = found.get((name, _ARRAY)), _sample(found, name)
         if math.isnan(sample.raw):
             raise DriverError(f"{self._text()}: {name} {sample.problem}")
@@ -287,6 +288,7 @@ class BacnetEquipment:
             in_force=sample.raw,
             ours=slots[address.priority - 1],
             stronger=stronger or (f"{name} {sample.problem}" if sample.problem else ""),
+            beneath=_beneath(slots[address.priority :], found.get((name, _DEFAULT))),
         )
 
     async def write(self, address: BacnetObject, raw: float) -> None:
@@ -336,6 +338,14 @@ def make_cooling_driver(options: Table, *, plant_id: str, folder: Path) -> Cooli
 def _equipment(interface: Interface, devices: Sequence[BacnetDevice]) -> list[BacnetEquipment]:
     client = BacnetClient(interface)
     return [BacnetEquipment(device, client) for device in devices]
+
+
+def _beneath(weaker: Sequence[float], default: PropertyValue | None) -> float:
+    """Return what is in force when our slot and all stronger ones are empty, NaN if not known."""
+    for value in weaker:
+        if not math.isnan(value):
+            return value
+    return default if isinstance(default, float) else math.nan
 
 
 def _sample(found: Mapping[tuple[str, str], PropertyValue], name: str) -> Sample:

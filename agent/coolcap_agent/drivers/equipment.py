@@ -41,11 +41,13 @@ class Command:
         in_force: What the equipment follows.
         ours: What stands where this driver writes; NaN if that place is empty.
         stronger: Who decides instead of this driver, for people; empty if nobody does.
+        beneath: What would be in force if ours were taken away; NaN if the device does not say.
     """
 
     in_force: float
     ours: float
     stronger: str = ""
+    beneath: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,13 @@ class Ledger(Generic[A]):
                 message = (
                     f"{self.point.feedback} says our {self._number(entry.written)} is not followed"
                 )
-        return LeverReading(lever=self.point.lever, value=value, holder=holder, message=message)
+        return LeverReading(
+            lever=self.point.lever,
+            value=value,
+            holder=holder,
+            message=message,
+            local_value=self.point.point.value_of(command.beneath),
+        )
 
     async def write(self, device: Equipment[A], value: float, *, settle_s: float) -> None:
         """Write ``value`` and see that it stands there; what follows it is not looked at.

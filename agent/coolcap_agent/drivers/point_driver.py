@@ -166,6 +166,7 @@ class PointDriver(Generic[D, A]):
             value=sum(r.value for r in readings) / len(readings),
             holder=Holder.OURS if holders == {Holder.OURS} else holder,
             message=f"{lever}: {'; '.join(said)}" if said else "",
+            local_value=sum(r.local_value for r in readings) / len(readings),
         )
 
     def set_setpoint(self, lever: str, *, value: float) -> None:
