@@ -3,15 +3,19 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coolcap_envs.contract.layout import Layout
 from coolcap_envs.safety.budget import (
     OTHER_POWER_MAX_RATIO,
     allocate,
     other_power_w,
     worst_case_power_w,
 )
+from coolcap_envs.safety.limits import Limits
+from coolcap_envs.safety.worth import Worth, worth_of
 from support.small_site import small_site, telemetry
 
 LAYOUT, LIMITS = small_site()
@@ -67,3 +71,100 @@ def test_unknown_server_power_counts_as_the_worst() -> None:
     other = other_power_w(seen, LAYOUT)
     worst = OTHER_POWER_MAX_RATIO * 500.0
     np.testing.assert_allclose(other, [80.0, worst, 0.0, worst])
+
+
+def tree(rng: np.random.Generator, *, groups: int) -> tuple[Layout, Limits]:
+    """Return a site with random priorities and a random tree of budgets, some below the floors."""
+    layout = dataclasses.replace(
+        LAYOUT,
+        group_names=tuple(map(str, range(groups))),
+        gpu_count=rng.integers(1, 9, groups),
+        power_limit_max_w=np.full(groups, 500.0),
+        priority=rng.integers(0, 3, groups),
+    )
+    parts = [np.arange(groups)]
+    for part in parts:
+        if part.size > 2 and len(parts) < 40:
+            parts += np.split(part, np.sort(rng.integers(1, part.size, 2)))
+    members = np.array([np.isin(np.arange(groups), part) for part in parts if part.size])
+    highest_w = members @ (layout.gpu_count * 500.0)
+    limits = dataclasses.replace(
+        LIMITS,
+        power_cap_min_w=np.full(groups, 200.0),
+        power_cap_max_w=np.full(groups, 500.0),
+        budget_names=tuple(map(str, range(len(members)))),
+        budget_members=members,
+        budget_w=highest_w * rng.uniform(0.4, 1.1, len(members)),
+    )
+    return layout, limits
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_budgets_hold_at_every_node_of_a_random_tree(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    layout, limits = tree(rng, groups=int(rng.integers(2, 60)))
+    asked = rng.uniform(200.0, 500.0, (3, layout.group_count))
+    other = rng.uniform(0.0, 100.0, asked.shape) * layout.gpu_count
+    curves = Worth(knee=rng.uniform(0.5, 1.0, asked.shape), ease=rng.uniform(0.1, 0.4, asked.shape))
+
+    caps, short = allocate(asked, other, layout, limits, worth=lambda: curves)
+
+    power = worst_case_power_w(caps, other, layout, limits)
+    assert (power[~short] <= np.broadcast_to(limits.budget_w, power.shape)[~short]).all()
+    assert (caps <= asked).all()
+    assert (caps >= limits.power_cap_min_w).all()
+    floors = np.broadcast_to(limits.power_cap_min_w, asked.shape)
+    at_least = worst_case_power_w(floors, other, layout, limits)
+    assert (short == (at_least > limits.budget_w * (1 + 1e-9))).all()
+    alone, _ = allocate(asked[1], other[1], layout, limits, worth=lambda: row(curves, 1))
+    np.testing.assert_allclose(alone, caps[1], rtol=1e-6)
+
+
+def row(curves: Worth, n: int) -> Worth:
+    return Worth(knee=curves.knee[n], ease=curves.ease[n])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_watt_moved_between_two_groups_would_gain_throughput(seed: int) -> None:
+    """Within one budget and priority the marginal throughput of all that gave is the same."""
+    rng = np.random.default_rng(seed)
+    count = 12
+    layout, _ = tree(rng, groups=count)
+    layout = dataclasses.replace(layout, priority=np.ones(count, dtype=np.int64))
+    asked = rng.uniform(300.0, 500.0, count)
+    limits = dataclasses.replace(
+        LIMITS,
+        power_cap_min_w=np.full(count, 200.0),
+        budget_names=("all",),
+        budget_members=np.ones((1, count), dtype=bool),
+        budget_w=np.array([0.85 * float(layout.gpu_count @ asked) * 1.03]),
+    )
+    curves = Worth(knee=rng.uniform(0.6, 1.0, count), ease=rng.uniform(0.1, 0.4, count))
+
+    caps, short = allocate(asked, np.zeros(count), layout, limits, worth=lambda: curves)
+
+    assert not short.any()
+    np.testing.assert_allclose(layout.gpu_count @ caps * 1.03, limits.budget_w, rtol=1e-7)
+    marginal = (curves.knee - caps / 500.0) / curves.ease
+    between = (caps > 200.0) & (caps < asked)
+    level = marginal[between].mean()
+    np.testing.assert_allclose(marginal[between], level, rtol=1e-6)
+    assert (marginal[caps >= asked] >= level - 1e-6).all()
+    assert (marginal[caps <= 200.0] <= level + 1e-6).all()
+
+
+def test_decoding_gives_before_training() -> None:
+    shares: dict[str, float | np.ndarray] = {"training_ratio": np.array([1.0, 1.0, 0.0, 0.0])}
+    shares |= {"decode_ratio": np.array([0.0, 0.0, 1.0, 1.0])}
+    seen = telemetry(group=shares)
+    limits = dataclasses.replace(LIMITS, budget_w=np.array([1850.0, 1e9]))
+    caps, _ = allocate(np.full(4, 500.0), np.zeros(4), LAYOUT, limits, worth=lambda: worth_of(seen))
+    assert caps[2] < caps[0] <= 500.0
+
+
+def test_a_group_that_asks_more_costs_no_other_group_anything() -> None:
+    limits = dataclasses.replace(LIMITS, budget_w=np.array([1400.0, 1e9]))
+    modest, _ = allocate(np.array([300.0, 400.0, 400.0, 400.0]), np.zeros(4), LAYOUT, limits)
+    greedy, _ = allocate(np.array([300.0, 500.0, 500.0, 500.0]), np.zeros(4), LAYOUT, limits)
+    np.testing.assert_allclose(modest, greedy)
+    assert modest[0] == 300.0

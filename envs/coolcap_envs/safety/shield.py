@@ -20,6 +20,7 @@ from coolcap_envs.contract.signals import GROUP_COLUMN, PLANT_COLUMN
 from coolcap_envs.contract.telemetry import BoolArray, FloatArray, Telemetry
 from coolcap_envs.safety.budget import allocate, other_power_w
 from coolcap_envs.safety.limits import Limits
+from coolcap_envs.safety.worth import worth_of
 
 ReasonArray = NDArray[np.int64]
 
@@ -179,7 +180,13 @@ def _project_caps(
     cap.at_most(now + limits.power_cap_rise_max_w_per_min * (dt_s / 60.0), Reason.SLEW)
     cap.at_least(low, Reason.RANGE)
 
-    allocated, too_small = allocate(cap.value, other_power_w(telemetry, layout), layout, limits)
+    allocated, too_small = allocate(
+        cap.value,
+        other_power_w(telemetry, layout),
+        layout,
+        limits,
+        worth=lambda: worth_of(telemetry),
+    )
     cap.at_most(allocated, Reason.BUDGET)
     short = (too_small[..., :, None] & limits.budget_members).any(axis=-2)
     cap.reasons |= np.where(short, int(Reason.BUDGET_TOO_SMALL), 0)
