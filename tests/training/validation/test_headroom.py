@@ -7,16 +7,16 @@ import pytest
 
 from coolcap_envs.simulated_plant import SimulatedPlant
 from coolcap_envs.site import Site, load_site
-from coolcap_training.validation import headroom
+from coolcap_training.validation import headroom, headroom_grid
 from coolcap_training.validation.headroom import check_headroom, steady
 
 
 @pytest.fixture(name="small")
 def _small(monkeypatch: pytest.MonkeyPatch) -> Site:
     """Return one climate, a coarse grid and few hours."""
-    monkeypatch.setattr(headroom, "_SUPPLY_C", (23.0, 24.5))
-    monkeypatch.setattr(headroom, "_CHW_C", (15.0, 18.0))
-    monkeypatch.setattr(headroom, "_FLOW", (0.6, 0.7))
+    monkeypatch.setattr(headroom_grid, "SUPPLY_C", (23.0, 24.5))
+    monkeypatch.setattr(headroom_grid, "CHW_C", (15.0, 18.0))
+    monkeypatch.setattr(headroom_grid, "FLOW", (0.6, 0.7))
     monkeypatch.setattr(headroom, "_HOURS", 3)
     monkeypatch.setattr(headroom, "_DAYS", (105, 196))
     return replace(load_site("lab-16"), weathers=("greensboro",))
@@ -33,7 +33,7 @@ def test_colder_fixed_set_points_cost_more_and_the_optimum_least(small: Site) ->
 
 def test_bounds_hold_and_alarms_are_judged(small: Site) -> None:
     checks = {check.name: check for check in check_headroom(small, is_long=False).checks}
-    assert checks["Headroom, greensboro: cooling energy"].target == headroom.COOLING_ALARM
+    assert checks["Headroom of lab-16, greensboro: cooling energy"].target == headroom.COOLING_ALARM
     assert checks["lab-16: PUE never below 1 and losses"].status == "met"
     assert checks["lab-16: condenser water never too cold"].status == "met"
 

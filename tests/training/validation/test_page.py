@@ -14,6 +14,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "explanation" / "plant-mod
 MET = Check(name="x: energy balance", source="s", metric="m", value=2e-7, target=1e-6, rows=1200)
 MISSED = Check(name="Chiller A", source="s", metric="m", value=0.07, target=0.05, note="why")
 ROW = HeadroomRow(
+    site="lab-16",
     climate="miami",
     controller="B3",
     pue=1.25,
@@ -42,7 +43,7 @@ def test_the_committed_page_has_every_block_once_and_filled() -> None:
 
 
 def test_the_committed_page_shows_its_plots() -> None:
-    for name in ("gpu-caps.svg", "equipment.svg", "headroom.svg"):
+    for name in ("gpu-caps.svg", "equipment.svg", "headroom-lab-16.svg"):
         assert f"(images/{name})" in PAGE.read_text(encoding="utf-8")
         assert (PAGE.parent / "images" / name).stat().st_size < 200_000
 
@@ -85,6 +86,6 @@ def test_a_page_is_not_written_from_half_the_checks(tmp_path: Path) -> None:
 
 def test_the_same_points_give_the_same_plots(tmp_path: Path) -> None:
     first, second = (write_plots(_validation(MET), tmp_path / name) for name in ("a", "b"))
-    assert [path.name for path in first] == ["gpu-caps.svg", "equipment.svg", "headroom.svg"]
+    assert [path.name for path in first] == ["gpu-caps.svg", "equipment.svg", "headroom-lab-16.svg"]
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()

@@ -55,6 +55,7 @@ class HeadroomRow:
     """What one way of cooling used in one climate, and what the static optimum saves over it.
 
     Attributes:
+        site: Name of the site.
         climate: Name of the weather year.
         controller: ``B0`` to ``B3``, or ``B4`` for the enumerated optimum itself.
         pue: Facility energy over IT energy.
@@ -67,6 +68,7 @@ class HeadroomRow:
         loss_share: Losses of power distribution over IT energy.
     """
 
+    site: str
     climate: str
     controller: str
     pue: float

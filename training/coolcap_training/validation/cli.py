@@ -42,7 +42,7 @@ def as_text(validation: Validation) -> str:
         what = check.note if check.value is None else f"{number_text(check.value)}{bound}"
         lines.append(f"{check.status:9} {check.name}: {check.metric} {what}, {check.rows} rows")
     lines += [
-        f"{row.climate} {row.controller}: PUE {row.pue:.4f}, optimum saves "
+        f"{row.site} {row.climate} {row.controller}: PUE {row.pue:.4f}, optimum saves "
         f"{row.saves_cooling_ratio:.1%} of cooling, {row.saves_facility_ratio:.2%} of facility"
         for row in validation.headroom
     ]

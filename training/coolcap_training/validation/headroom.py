@@ -12,29 +12,34 @@ hour, set points held for an hour are no optimum, and a rule that follows the lo
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Final
 
 import numpy as np
 
 from coolcap_envs.baselines import FIXED_COOLING
-from coolcap_envs.contract.levers import PLANT_LEVER_COLUMN
 from coolcap_envs.contract.telemetry import FloatArray, Telemetry
 from coolcap_envs.physics.hall import YEAR_START_S
-from coolcap_envs.safety.trim_respond import PUBLISHED, TrimRespond
+from coolcap_envs.safety.trim_respond import TrimRespond
 from coolcap_envs.simulated_plant import SimulatedPlant
 from coolcap_envs.site import Site
 from coolcap_training.validation.check import Check, Found, HeadroomRow
+from coolcap_training.validation.headroom_grid import CW, choices
 from coolcap_training.validation.twins import Hours, Meter, command, joined, stacked, twins
 
 INLET_MAX_C: Final = 26.0
 """What B4 keeps inlets below; the study this repeats used the same."""
+GPU_MARGIN_K: Final = 2.0
+"""Liquid cooling: what B4 keeps the hottest GPU below its limit by."""
 COOLING_ALARM: Final = 0.15
+LIQUID_COOLING_ALARM: Final = 0.30
 FACILITY_ALARM: Final = 0.03
 COOLING_SHARE_ALARM: Final = 0.6
 """Savings over the rule above which a model is suspected, not a controller praised: of cooling
 energy, of facility energy, and of what cooling uses at all."""
 
+COOLING_MIN: Final = 0.02
+LIQUID_COOLING_MIN: Final = 0.01
+"""Least cooling over IT energy, evaporative and dry liquid: plausibility bounds."""
 BEATEN_BY_RULE_MAX: Final = 0.01
 """The grid has steps, so that the rule may be this much better between them."""
 _WARM_S: Final = 43_200.0
@@ -45,21 +50,10 @@ _JOB_FOR_EVER_H: Final = 1e4
 _GRID_STEP_S: Final = 300.0
 _STEP_S: Final = 30.0
 _HOURS: Final = 24
-_SUPPLY_C: Final = (22.0, 23.0, 24.0, 24.5, 25.0, 25.5)
-_CHW_C: Final = (12.0, 15.0, 16.5, 18.0)
-_TOWER_APPROACH_K: Final = (2.5, 4.0, 6.0)
-_FLOW: Final = (0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
-_COIL_MIN_K: Final = 5.0
-"""Water must enter the coils this much below the supply air, or the coil cannot hold it."""
 _DAYS: Final = (15, 105, 196, 288)
 """Mid-January, April, July, October."""
 _HFG_KWH_PER_KG: Final = 2.43 / 3.6
 _EXACT: Final = 1e-9
-
-_SUPPLY = PLANT_LEVER_COLUMN["supply_air_temp_setpoint_c"]
-_CHW = PLANT_LEVER_COLUMN["chw_supply_temp_setpoint_c"]
-_CW = PLANT_LEVER_COLUMN["cw_supply_temp_setpoint_c"]
-_FLOW_COLUMN = PLANT_LEVER_COLUMN["air_flow_setpoint_ratio"]
 
 
 def steady(site: Site) -> Site:
@@ -72,31 +66,6 @@ def steady(site: Site) -> Site:
     }
     workload = {name: {**work, **calm} for name, work in site.workload.items()}
     return replace(site, workload=workload)
-
-
-def _choices(site: Site) -> tuple[FloatArray, FloatArray]:
-    """Return set points and tower approaches of all twins, B0 to B2 first.
-
-    An approach of NaN leaves condenser water at its set point.
-    """
-    limits = site.limits
-    levers: list[FloatArray] = []
-    approaches: list[float] = []
-    for fixed in FIXED_COOLING.values():
-        row = limits.lever_default.copy()
-        row[_SUPPLY], row[_CHW] = fixed.supply_air_temp_c, fixed.chw_supply_temp_c
-        follows = np.isnan(fixed.cw_supply_temp_c)
-        approaches.append(PUBLISHED.tower_approach_k if follows else np.nan)
-        row[_CW] = limits.lever_default[_CW] if follows else fixed.cw_supply_temp_c
-        levers.append(row)
-    for supply_c, chw_c, approach_k, flow in product(_SUPPLY_C, _CHW_C, _TOWER_APPROACH_K, _FLOW):
-        if chw_c <= supply_c - _COIL_MIN_K:
-            row = limits.lever_default.copy()
-            row[_SUPPLY], row[_CHW], row[_FLOW_COLUMN] = supply_c, chw_c, flow
-            levers.append(row)
-            approaches.append(approach_k)
-    stacked = np.clip(np.stack(levers), limits.lever_low, limits.lever_high)
-    return stacked, np.array(approaches)
 
 
 class _RulePlant:
@@ -121,7 +90,7 @@ class _GridPlants:
 
     def __init__(self, site: Site, plant: SimulatedPlant) -> None:
         self._site = site
-        self._levers, self._approach_k = _choices(site)
+        self._levers, self._approach_k = choices(site)
         self.plant = SimulatedPlant(site, batch_size=len(self._levers))
         for k in range(len(self._levers)):
             self.plant.copy_from(plant, target=k)
@@ -130,8 +99,8 @@ class _GridPlants:
         """Let condenser water follow the wet bulb and a longer step pass."""
         limits, levers = self._site.limits, self._levers
         followed_c = self.plant.read_truth().of_plant("wet_bulb_temp_c") + self._approach_k
-        held_c = np.clip(followed_c, limits.lever_low[_CW], limits.lever_high[_CW])
-        levers[:, _CW] = np.where(np.isnan(held_c), levers[:, _CW], held_c)
+        held_c = np.clip(followed_c, limits.lever_low[CW], limits.lever_high[CW])
+        levers[:, CW] = np.where(np.isnan(held_c), levers[:, CW], held_c)
         command(self._site, self.plant, levers)
         self.plant.advance(_GRID_STEP_S)
         return self.plant.read_truth()
@@ -173,13 +142,15 @@ def _study(site: Site, *, weather: str, days: Sequence[int]) -> _Climate:
     pairs = [_run_day(site, weather=weather, day=day) for day in days]
     grid, rule = joined([g for g, _ in pairs]), joined([r for _, r in pairs])
     allowed = grid.inlet_max_c <= INLET_MAX_C
+    if site.is_liquid:
+        allowed &= grid.gpu_max_c <= site.limits.gpu_temp_max_c - GPU_MARGIN_K
     if not allowed.any(axis=1).all():
         raise RuntimeError(f"{site.name}: no set points of the grid keep inlets in {weather}")
     best = np.argmin(np.where(allowed, grid.owed_kwh, np.inf), axis=1)
     return _Climate(grid=grid, rule=rule, best=best)
 
 
-def _rows(weather: str, climate: _Climate) -> list[HeadroomRow]:
+def _rows(site: str, weather: str, climate: _Climate) -> list[HeadroomRow]:
     hours = np.arange(len(climate.best))
     grid, rule = climate.grid, climate.rule
 
@@ -205,6 +176,7 @@ def _rows(weather: str, climate: _Climate) -> list[HeadroomRow]:
     found["B4"] = optimum = taken(grid, climate.best.astype(np.float64))
     return [
         HeadroomRow(
+            site=site,
             climate=weather,
             controller=name,
             pue=row["facility"] / row["it"],
@@ -220,19 +192,21 @@ def _rows(weather: str, climate: _Climate) -> list[HeadroomRow]:
     ]
 
 
-def _alarms(rows: Sequence[HeadroomRow], *, hours: int, note: str) -> list[Check]:
+def _alarms(site: Site, rows: Sequence[HeadroomRow], *, hours: int, note: str) -> list[Check]:
     checks: list[Check] = []
+    alarm = LIQUID_COOLING_ALARM if site.is_liquid else COOLING_ALARM
+    prefix = f"Headroom of {site.name}"
     source = "plausibility bounds; static optimum of an earlier study: 2 to 15 % of cooling"
     for row in rows:
         if row.controller == "B3":
             share = COOLING_SHARE_ALARM * (row.pue - 1.0 - row.loss_share)
             for what, value, target in (
-                ("cooling", row.saves_cooling_ratio, COOLING_ALARM),
+                ("cooling", row.saves_cooling_ratio, alarm),
                 ("facility", row.saves_facility_ratio, min(FACILITY_ALARM, share)),
             ):
                 checks.append(
                     Check(
-                        name=f"Headroom, {row.climate}: {what} energy",
+                        name=f"{prefix}, {row.climate}: {what} energy",
                         source=source,
                         metric=f"share of {what} energy the static optimum saves over the rule",
                         value=value,
@@ -243,7 +217,7 @@ def _alarms(rows: Sequence[HeadroomRow], *, hours: int, note: str) -> list[Check
                 )
             checks.append(
                 Check(
-                    name=f"Headroom, {row.climate}: the rule does not beat the optimum",
+                    name=f"{prefix}, {row.climate}: the rule does not beat the optimum",
                     source=source,
                     metric="share of cooling energy the static optimum saves over the rule",
                     value=row.saves_cooling_ratio,
@@ -263,6 +237,7 @@ def _plausible(site: Site, grids: Sequence[Hours]) -> list[Check]:
     rows = it_kwh.size
     cooling = all_hours.cooling_kwh / it_kwh
     pue_excess = (all_hours.facility_kwh - all_hours.loss_kwh) / it_kwh - 1.0
+    free = LIQUID_COOLING_MIN if site.is_liquid else COOLING_MIN
     water = all_hours.water_kg * _HFG_KWH_PER_KG / (it_kwh - np.maximum(all_hours.stored_kwh, 0.0))
     return [
         Check(
@@ -277,7 +252,7 @@ def _plausible(site: Site, grids: Sequence[Hours]) -> list[Check]:
         )
         for name, metric, values, target in (
             ("PUE never below 1 and losses", "least PUE - 1 - losses", pue_excess, 0.0),
-            ("cooling is never free", "least cooling over IT energy", cooling, 0.02),
+            ("cooling is never free", "least cooling over IT energy", cooling, free),
             (
                 "condenser water never too cold",
                 "least approach, K",
@@ -286,6 +261,7 @@ def _plausible(site: Site, grids: Sequence[Hours]) -> list[Check]:
             ),
             ("evaporated water", "least make-up over heat as vapour", water, 0.5),
         )
+        if not (site.is_liquid and name == "evaporated water")  # dry coolers evaporate none
     ]
 
 
@@ -301,7 +277,7 @@ def check_headroom(site: Site, *, is_long: bool) -> Found:
     grids: list[Hours] = []
     for weather in site.weathers:
         climate = _study(steady(site), weather=weather, days=days)
-        rows += _rows(weather, climate)
+        rows += _rows(site.name, weather, climate)
         grids.append(climate.grid)
     count = grids[0].it_kwh.shape[1]
     note = (
@@ -309,5 +285,5 @@ def check_headroom(site: Site, *, is_long: bool) -> Found:
         f"highest; optimum of {count} set points for each hour with inlets to {INLET_MAX_C:g} °C"
     )
     hours = _HOURS * len(days)
-    checks = [*_alarms(rows, hours=hours, note=note), *_plausible(site, grids)]
+    checks = [*_alarms(site, rows, hours=hours, note=note), *_plausible(site, grids)]
     return Found(checks=checks, headroom=rows)

@@ -51,13 +51,14 @@ def checks_table(checks: Sequence[Check]) -> str:
 def headroom_table(rows: Sequence[HeadroomRow]) -> str:
     """Return the study as a table."""
     lines = [
-        "| climate | cooling | PUE | cooling, kWh | facility, kWh | mean inlet, °C | "
+        "| site | climate | cooling | PUE | cooling, kWh | facility, kWh | mean inlet, °C | "
         "highest inlet, °C | optimum saves of cooling | of facility |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.climate} | {row.controller} | {row.pue:.4f} | {row.cooling_kwh:.1f} | "
-        f"{row.facility_kwh:.1f} | {row.inlet_mean_c:.1f} | {row.inlet_max_c:.1f} | "
+        f"| {row.site} | {row.climate} | {row.controller} | {row.pue:.4f} | "
+        f"{row.cooling_kwh:.1f} | {row.facility_kwh:.1f} | "
+        f"{row.inlet_mean_c:.1f} | {row.inlet_max_c:.1f} | "
         f"{row.saves_cooling_ratio:.1%} | {row.saves_facility_ratio:.2%} |"
         for row in rows
     ]

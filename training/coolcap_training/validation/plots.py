@@ -82,7 +82,7 @@ def plot_equipment(series: Mapping[str, FloatArray], path: Path) -> Path:
 
 
 def plot_headroom(rows: Sequence[HeadroomRow], path: Path) -> Path:
-    """Draw cooling energy of B0 to B4 in every climate."""
+    """Draw cooling energy of B0 to B4 in every climate of a site."""
     climates = list(dict.fromkeys(row.climate for row in rows))
     figure, axes = _figure(len(climates), width=8.4, height=2.4)
     top = 1.1 * max(row.pue for row in rows) - 0.1
@@ -107,6 +107,7 @@ def write_plots(validation: Validation, folder: Path) -> list[Path]:
             written.append(plot_caps(validation.series, folder / "gpu-caps.svg"))
         if "tower.range" in validation.series:
             written.append(plot_equipment(validation.series, folder / "equipment.svg"))
-        if validation.headroom:
-            written.append(plot_headroom(validation.headroom, folder / "headroom.svg"))
+        for site in dict.fromkeys(row.site for row in validation.headroom):
+            rows = [row for row in validation.headroom if row.site == site]
+            written.append(plot_headroom(rows, folder / f"headroom-{site}.svg"))
     return written

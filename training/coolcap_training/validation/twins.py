@@ -58,6 +58,7 @@ class Hours:
     loss_kwh: FloatArray
     inlet_max_c: FloatArray
     approach_min_k: FloatArray
+    gpu_max_c: FloatArray
 
     @property
     def owed_kwh(self) -> FloatArray:
@@ -74,6 +75,7 @@ class Meter:
         count = self._before.it_energy_kwh.size
         self._inlet_c = np.full(count, -np.inf)
         self._approach_k = np.full(count, np.inf)
+        self._gpu_c = np.full(count, -np.inf)
         self._loss_share: list[FloatArray] = []
 
     def note(self, truth: Telemetry) -> None:
@@ -81,6 +83,7 @@ class Meter:
         self._inlet_c = np.fmax(self._inlet_c, truth.of_plant("inlet_temp_max_c"))
         approach_k = truth.of_plant("cw_supply_temp_c") - truth.of_plant("wet_bulb_temp_c")
         self._approach_k = np.fmin(self._approach_k, approach_k)
+        self._gpu_c = np.fmax(self._gpu_c, truth.group("gpu_temp_c").max(axis=-1))
         self._loss_share.append(truth.of_plant("loss_power_w") / truth.of_plant("it_power_w"))
 
     def read(self) -> FloatArray:
@@ -97,13 +100,14 @@ class Meter:
                 it_kwh * np.mean(self._loss_share, axis=0),
                 self._inlet_c,
                 self._approach_k,
+                self._gpu_c,
             ]
         )
 
 
 def stacked(rows: Sequence[FloatArray]) -> Hours:
     """Return hours from what a :class:`Meter` read in each."""
-    it, cooling, facility, stored, water, loss, inlet, approach = np.stack(rows, axis=1)
+    it, cooling, facility, stored, water, loss, inlet, approach, gpu = np.stack(rows, axis=1)
     return Hours(
         it_kwh=it,
         cooling_kwh=cooling,
@@ -113,6 +117,7 @@ def stacked(rows: Sequence[FloatArray]) -> Hours:
         loss_kwh=loss,
         inlet_max_c=inlet,
         approach_min_k=approach,
+        gpu_max_c=gpu,
     )
 
 
