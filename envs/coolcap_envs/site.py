@@ -29,6 +29,9 @@ from coolcap_envs.safety.site_limits import SIMULATION_TABLE, read_site_limits
 from coolcap_envs.site_plant import find_devices, read_held, read_plant, read_servers
 from coolcap_envs.weather import check_weather_name, load_weather
 from coolcap_envs.workload.demand import WORKLOAD_PARAMETERS
+from coolcap_envs.workload.profile import load_profile, with_profile
+from coolcap_envs.workload.source import KINDS as TRACE_KINDS
+from coolcap_envs.workload.source import check_trace
 
 RANDOMISABLE: Final = {
     f"{p.table}.{p.name}": p
@@ -69,6 +72,7 @@ class Site:
         price_usd_per_kwh: Price of every UTC hour of a year from a file, shape ``[8760]``, or None.
         grid_carbon_g_per_kwh: The same of carbon intensity.
         workload: Values of ``WORKLOAD_PARAMETERS`` by name, for each of ``WORKLOAD_CLASSES``.
+        trace: Recorded work that drives it, ``KIND:FILE``; None for the generator's.
         randomisation: Lowest and highest factor by ``table.name``; see ``RANDOMISABLE``.
     """
 
@@ -84,6 +88,7 @@ class Site:
     price_usd_per_kwh: FloatArray | None
     grid_carbon_g_per_kwh: FloatArray | None
     workload: Mapping[str, Mapping[str, float]]
+    trace: str | None
     randomisation: Mapping[str, tuple[float, float]]
 
     @property
@@ -97,15 +102,31 @@ class Site:
         return self.layout.name
 
 
-def _read_workload(table: Table) -> dict[str, dict[str, float]]:
+def _read_workload(table: Table, folder: Path) -> dict[str, dict[str, float]]:
     workload = {
         name: take_parameters(table.take_table(name), WORKLOAD_PARAMETERS)
         for name in WORKLOAD_CLASSES
     }
+    if table.has("profile"):
+        name = table.take_str("profile")
+        try:
+            known = load_profile(str(folder / name) if name.endswith(".toml") else name)
+            workload = with_profile(workload, known)
+        except ConfigError as error:
+            table.problems += [f"{table.path}.profile {error.origin}: {p}" for p in error.problems]
     table.finish()
     if not sum(work["share_ratio"] for work in workload.values()) > 0.0:
         table.complain("training.share_ratio", "and those of all other classes are 0")
     return workload
+
+
+def _read_trace(table: Table, folder: Path) -> str | None:
+    """Take ``[trace]`` with ``kind``, ``file`` and ``source`` as ``KIND:FILE``; None without."""
+    kind = table.take_str("kind", allowed=TRACE_KINDS)
+    name = table.take_str("file")
+    table.take_str("source")
+    table.finish()
+    return f"{kind}:{folder / name}" if kind and name else None
 
 
 def _read_randomisation(table: Table) -> dict[str, tuple[float, float]]:
@@ -216,12 +237,17 @@ def load_site(site: str | Path) -> Site:
         },
         price_usd_per_kwh=_read_series(grid, "price", PRICE, path.parent),
         grid_carbon_g_per_kwh=_read_series(grid, "carbon", CARBON, path.parent),
-        workload=_read_workload(table.take_table("workload")),
+        workload=_read_workload(table.take_table("workload"), path.parent),
+        trace=_read_trace(table.take_table("trace"), path.parent) if table.has("trace") else None,
         randomisation=_read_randomisation(table.take_table("randomisation", needed=False)),
     )
     grid.finish()
     table.finish()
     root.finish()
+    if result.trace and not root.problems:
+        root.problems += [
+            f"{SIMULATION_TABLE}.trace {p}" for p in check_trace(result.trace, result)
+        ]
     if root.problems:
         raise ConfigError(str(path), root.problems)
     return result

@@ -196,3 +196,29 @@ def caps(
         as_json=as_json,
         words=f"{site}, of the highest cap: C1 {found.cap_ratio:g}; C2 {classes}",
     )
+
+
+@app.command()
+def workload(
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", exists=True, file_okay=False, help="Folder of recordings."),
+    ] = None,
+    site: Site = "lab-16",
+    write: Annotated[
+        Path | None, typer.Option("--write", help="File for the fitted profile, TOML.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Fit the generator of work to recorded requests and jobs, and say how well it fits."""
+    from coolcap_training.validation.reference import default_folder
+    from coolcap_training.workload import fit_workload
+
+    folder = data or default_folder()
+    if folder is None:
+        raise OSError("recordings are needed: say with --data where they lie")
+    fit = fit_workload(folder, site)
+    if write is not None:
+        write.write_text(fit.to_toml(), encoding="utf-8")
+    _tell(fit.to_json(), as_json=as_json, words=fit.to_text())

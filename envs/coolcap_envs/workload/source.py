@@ -63,3 +63,12 @@ def open_trace(text: str, site: "Site") -> Trace:
         load_of_class=np.array([mean[name] for name in WORKLOAD_CLASSES]),
     )
     return table
+
+
+def check_trace(text: str, site: "Site") -> list[str]:
+    """Return every reason why ``text`` cannot drive a site, file named; empty if it can."""
+    try:
+        open_trace(text, site)
+    except ConfigError as error:
+        return [f"{error.origin}: {problem}" for problem in error.problems]
+    return []
