@@ -17,6 +17,7 @@ from coolcap_agent.config import (
     take_path,
 )
 from coolcap_agent.console.config import ConsoleConfig, read_console_config
+from coolcap_agent.controller.election_config import ElectionConfig, read_election_config
 from coolcap_agent.controller.modes import Mode
 from coolcap_agent.logging import LogConfig, read_log_config
 from coolcap_agent.metrics.config import read_metrics_config
@@ -134,6 +135,7 @@ class ControlConfig:
         simulated_clock: File that carries simulated site time; None: the host's clock.
         log: How to log.
         metrics: Where scrapers find OpenMetrics; None: nowhere.
+        election: The other controllers of the hall; None: there are none.
         console: How the web console is reached; None: there is none.
     """
 
@@ -150,6 +152,7 @@ class ControlConfig:
     simulated_clock: Path | None
     log: LogConfig
     metrics: Address | None
+    election: ElectionConfig | None
     console: ConsoleConfig | None
 
     def clock(self) -> Clock:
@@ -295,11 +298,12 @@ def read_control_config(path: Path) -> ControlConfig:
         agents = _read_agents(root.take_tables("agents"), site[0] if site else None)
         if site:
             _check_complete(root, agents, site[0])
+        name = root.take_str("name", default="control")
         policy = root.take_str("policy", default=RULE)
         state_dir = take_path(root, "state_dir", folder=folder)
         return ControlConfig(
             path=path,
-            name=root.take_str("name", default="control"),
+            name=name,
             state_dir=state_dir,
             layout=layout,
             limits=limits,
@@ -315,6 +319,7 @@ def read_control_config(path: Path) -> ControlConfig:
             ),
             log=read_log_config(root.take_table("log", needed=False)),
             metrics=read_metrics_config(root),
+            election=read_election_config(root, name=name, folder=folder),
             console=read_console_config(root, folder=folder),
         )
 

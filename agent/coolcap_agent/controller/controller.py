@@ -25,13 +25,16 @@ from coolcap_agent.controller.problems import Key, Problems, Severity
 from coolcap_agent.controller.remote_plant import RemotePlant
 from coolcap_agent.controller.run_meter import RunMeter
 from coolcap_agent.controller.session import Connection
-from coolcap_agent.controller.status import Scene
+from coolcap_agent.controller.status import Scene, mode_of
+from coolcap_agent.controller.steering import adopt_budgets, wishes_of
 from coolcap_agent.controller.wishes import Wishes, WishesFile
+from coolcap_agent.daemon.wire import time_of
 from coolcap_agent.sink.base import Sink, SinkStatus
 from coolcap_agent.sink.file import FileSink
 from coolcap_agent.sink.several import SeveralSinks
 from coolcap_agent.telemetry_log.happenings import Happening
 from coolcap_agent.telemetry_log.recorder import AgentSeen, Recorder
+from coolcap_proto.v1 import controller_pb2
 
 if TYPE_CHECKING:
     from coolcap_agent.metrics.controller import ControllerMetrics
@@ -113,6 +116,8 @@ class Controller:
         self._runner = runner
         self._wishes_file = WishesFile(folder / "wishes.json")
         self.leadership = leadership
+        self.changed_s = 0.0
+        """When people last changed something, site time; 0: not since the start."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loop")
         settings = config.loop
         self.loop = ControlLoop(
@@ -192,6 +197,23 @@ class Controller:
 
         return await self.in_loop(job)
 
+    async def adopt(self, status: controller_pb2.GetStatusResponse) -> None:
+        """Take over what people asked of the controller that leads."""
+        mode = mode_of(status.mode)
+        if mode is None:
+            return
+        self.changed_s = time_of(status.change_time) if status.HasField("change_time") else 0.0
+        wishes = wishes_of(status)
+
+        def job() -> None:
+            state = self.loop.state
+            adopt_budgets(self.budgets, status, state)
+            self.loop.follow(mode, wishes, reason=status.mode_reason)
+            if wishes != state.wishes:
+                self._wishes_file.save(wishes)
+
+        await self.in_loop(job)
+
     async def release(self, reason: str) -> tuple[ModeState, list[Released]]:
         """Hand everything back and say what the agents restored."""
         state = await self.in_loop(lambda: self.loop.release(reason=reason))
@@ -210,6 +232,7 @@ class Controller:
             policy_period_s=self.config.loop.policy_period_s,
             run=self._meter.window,
             problems=self._problems.now,
+            changed_s=self.changed_s,
             leadership=None if self.leadership is None else self.leadership.view(),
         )
 

@@ -16,7 +16,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
@@ -96,6 +96,9 @@ class MajorityLeadership:
         self._pause_end_mono_s = 0.0
         self._try_end_mono_s = 0.0
         self._releasing: asyncio.Task[object] | None = None
+        self._asking: asyncio.Future[None] | None = None
+        self.ask_peers: Callable[[], Awaitable[None]] | None = None
+        """Learns from the other controllers whether people want this hall led at all."""
 
     @property
     def needed_count(self) -> int:
@@ -167,6 +170,10 @@ class MajorityLeadership:
         """As a standby, try once most agents are free."""
         if self._releasing is not None and not self._releasing.done():
             return
+        asked, self._asking = self._asking, None
+        if asked is not None and not asked.done():
+            self._asking = asked
+            return
         free = sum(s.connected and not s.leased_elsewhere for s in self._sessions())
         if not self._wanted:
             self._message = "the mode writes nothing"
@@ -177,7 +184,12 @@ class MajorityLeadership:
                 f"{free} of {len(self._fleet.sessions)} agents are free, {self.needed_count} are "
                 f"needed; leader: {self._leader() or 'not known'}"
             )
-        elif self._mono_s() >= self._pause_end_mono_s:
+        elif self._mono_s() < self._pause_end_mono_s:
+            self._message = "lets the others go first"
+        elif asked is None and self.ask_peers is not None:
+            self._message = "asks the other controllers"
+            self._asking = asyncio.ensure_future(self.ask_peers())
+        else:
             self._try_end_mono_s = self._mono_s() + self._lease_ttl_s
             self._enter(LeadershipState.CANDIDATE, f"{free} agents are free")
 

@@ -121,6 +121,11 @@ class ControlLoop:
         self._note_overrides()
         return self._mode_may_have_changed()
 
+    def follow(self, mode: Mode, wishes: Wishes, *, reason: str) -> ModeState:
+        """Take over mode and wishes of the controller that leads."""
+        self._modes.follow(mode, reason=reason, time_s=self._time_s)
+        return self.wish(wishes)
+
     def release(self, *, reason: str) -> ModeState:
         """Stop writing, and return the mode in force then; the caller releases the leases."""
         self._modes.on(Event.RELEASE, reason=reason, time_s=self._time_s)
@@ -220,7 +225,8 @@ class ControlLoop:
         applied = Applied(setpoints=commanded)
         if acts:
             commanded = self._in_hand.sendable(shielded.setpoints)
-            applied = self._apply(commanded, state)
+            applied = self._plant.apply(commanded)
+            self._in_force.note(commanded, applied, time_s=self._time_s)
             self._in_hand.changed = False
         self._actor = actor if acts else None
         latency_s = self._mono_s() - started_s
@@ -286,11 +292,6 @@ class ControlLoop:
         self._show(budgets_short=short_budgets(shielded, state.telemetry, self._layout, limits))
         return shielded
 
-    def _apply(self, setpoints: Setpoints, state: LoopState) -> Applied:
-        applied = self._plant.apply(setpoints)
-        self._in_force.note(setpoints, applied, time_s=float(state.telemetry.time_s))
-        return applied
-
     # Between decisions
 
     def _guard(self, state: LoopState) -> None:
@@ -313,8 +314,8 @@ class ControlLoop:
         self._show(failure=failure)
         if self._actor is Actor.SAFE:
             return
-        asked = safe_setpoints(state.in_force, state.limits)
-        asked = self._in_hand.over(asked, in_force=state.in_force)
+        safe = safe_setpoints(state.in_force, state.limits)
+        asked = self._in_hand.over(safe, in_force=state.in_force)
         shielded = self._project(asked, state, dt_s=self._settings.policy_period_s)
         safe = self._in_hand.sendable(shielded.setpoints)
         self._adjust(safe, Actor.SAFE, shielded, state, failure=failure)

@@ -97,6 +97,7 @@ _ASKED: Final = {
     Event.ASK_AUTO: Mode.AUTO,
     Event.RELEASE: Mode.OFF,
 }
+_INTERRUPTED: Final = (Mode.FALLBACK, Mode.OVERRIDDEN)
 _ACTING: Final = {Event.ASK_HOLD: Mode.HOLD, Event.TRIP: Mode.TRIPPED}
 
 TRANSITIONS: Final[Mapping[Mode, Mapping[Event, Mode]]] = {
@@ -174,6 +175,22 @@ class ModeMachine:
             return False
         self._state = ModeState(mode=after, reason=reason, start_time_s=time_s)
         return True
+
+    def follow(self, mode: Mode, *, reason: str, time_s: float) -> bool:
+        """Take over the mode of a controller that leads; return whether the mode changed.
+
+        What a controller enters and leaves by itself is each one's own affair; a trip is not.
+        """
+        wanted = Mode.AUTO if mode in (Mode.FALLBACK, Mode.OVERRIDDEN) else mode
+        if wanted is self.mode or (wanted is Mode.AUTO and self.mode in _INTERRUPTED):
+            return False
+        if self.mode is Mode.TRIPPED:
+            self.on(Event.RESET_TRIP, reason=reason, time_s=time_s)
+        if wanted in (Mode.HOLD, Mode.TRIPPED):
+            # Both are entered from modes that act only.
+            self.on(Event.ASK_AUTO, reason=reason, time_s=time_s)
+        event = Event.TRIP if wanted is Mode.TRIPPED else ASK[wanted]
+        return self.on(event, reason=reason, time_s=time_s)
 
     def ask(self, mode: Mode, *, reason: str, time_s: float, reset_trip: bool = False) -> bool:
         """Take in a person's wish; return whether the mode changed.

@@ -12,6 +12,7 @@ from typing import Final
 from coolcap_agent.clock import Clock
 from coolcap_agent.controller.config import ControlConfig, read_control_config
 from coolcap_agent.controller.controller import Controller, open_sink
+from coolcap_agent.controller.election import Election
 from coolcap_agent.controller.fleet import Fleet
 from coolcap_agent.controller.fleet_state import FleetState
 from coolcap_agent.controller.pace import pace_real, pace_simulated
@@ -87,23 +88,26 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
     loaded = await asyncio.to_thread(load_policy, config.policy)
     # A simulated clock is a file that may not be there yet.
     clock = await open_patiently(lambda: asyncio.to_thread(config.clock))
+    instance_id = secrets.token_hex(8)
     fleet = Fleet(
         config.agents,
         identity=Identity(
             holder=f"{config.name}@{config.layout.name}",
-            instance_id=secrets.token_hex(8),
+            instance_id=instance_id,
             lease_ttl_s=config.loop.lease_ttl_s,
             tls=tls,
         ),
         state=FleetState(config.layout, start_time_s=clock.now_s()),
         faults=FaultLog(log),
     )
+    election = Election(config, fleet, candidate=f"{config.name}/{instance_id}")
     controller = Controller(
         config,
         fleet=fleet,
         clock=clock,
         runner=PolicyRunner(loaded, deadline_s=config.loop.policy_deadline_s),
         sink=open_sink(config),
+        leadership=election.leadership,
     )
     server = RpcServer(tls=tls)
     service = ControllerService(controller)
@@ -133,7 +137,7 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
         port = await server.start(address)
         log.info("%s serves on %s", config.name, Address(host=address.host, port=port))
         fleet.start()
-        writes = config.loop.mode.holds_setpoints
+        writes = config.loop.mode.holds_setpoints and election.leadership is None
         if not await fleet.wait_ready(leases=writes, patience_s=START_PATIENCE_S):
             log.warning("not all agents are there yet; beginning without them")
         await server.set_serving(True)
@@ -143,6 +147,7 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_pace(config, controller, clock))
             tasks.create_task(_keep_watchdog_quiet())
+            election.start(tasks, controller, tls=tls)
     finally:
         notify("STOPPING=1")
         await shown.aclose()

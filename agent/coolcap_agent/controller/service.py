@@ -263,3 +263,4 @@ class ControllerService(controller_pb2_grpc.ControllerServicer):
             self._controller.audit.add(who=who, what=what, reason=reason, time_s=time_s)
         except AuditError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"nothing was changed: {error}")
+        self._controller.changed_s = time_s

@@ -69,6 +69,7 @@ class Scene:
     policy_period_s: float
     run: Window | None
     problems: tuple[Problem, ...]
+    changed_s: float = 0.0
     leadership: LeadershipView | None = None
 
 
@@ -116,6 +117,7 @@ def status_message(scene: Scene) -> controller_pb2.GetStatusResponse:
         canary_ratio=state.wishes.canary_ratio,
         arms=arm_messages(state, scene.layout),
         switchback=switchback_message(state),
+        change_time=timestamp(scene.changed_s) if scene.changed_s else None,
         leadership=leadership_message(scene.leadership, agent_count=len(scene.fleet.sessions)),
     )
 

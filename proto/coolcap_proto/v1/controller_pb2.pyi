@@ -258,6 +258,7 @@ class GetStatusResponse(_message.Message):
     ARMS_FIELD_NUMBER: _builtins.int
     SWITCHBACK_FIELD_NUMBER: _builtins.int
     LEADERSHIP_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     """Name of the site, as in its file."""
     mode: Global___Mode.ValueType
@@ -330,6 +331,12 @@ class GetStatusResponse(_message.Message):
     def leadership(self) -> Global___LeadershipStatus:
         """Which of several controllers of one hall acts, and why."""
 
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When a person last changed mode, budgets, overrides, canary or switchback, site time; absent:
+        not since the start. Controllers that stand by follow the newest change of their peers.
+        """
+
     def __init__(
         self,
         *,
@@ -353,10 +360,11 @@ class GetStatusResponse(_message.Message):
         arms: _abc.Iterable[Global___ArmStatus] | None = ...,
         switchback: Global___SwitchbackStatus | None = ...,
         leadership: Global___LeadershipStatus | None = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["leadership", b"leadership", "loop", b"loop", "meters", b"meters", "mode_start_time", b"mode_start_time", "policy", b"policy", "power", b"power", "site_time", b"site_time", "switchback", b"switchback"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "leadership", b"leadership", "loop", b"loop", "meters", b"meters", "mode_start_time", b"mode_start_time", "policy", b"policy", "power", b"power", "site_time", b"site_time", "switchback", b"switchback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "arms", b"arms", "budgets", b"budgets", "canary_ratio", b"canary_ratio", "controller_version", b"controller_version", "groups", b"groups", "leadership", b"leadership", "levers", b"levers", "loop", b"loop", "meters", b"meters", "mode", b"mode", "mode_reason", b"mode_reason", "mode_start_time", b"mode_start_time", "overrides", b"overrides", "policy", b"policy", "power", b"power", "problems", b"problems", "site", b"site", "site_time", b"site_time", "switchback", b"switchback"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "arms", b"arms", "budgets", b"budgets", "canary_ratio", b"canary_ratio", "change_time", b"change_time", "controller_version", b"controller_version", "groups", b"groups", "leadership", b"leadership", "levers", b"levers", "loop", b"loop", "meters", b"meters", "mode", b"mode", "mode_reason", b"mode_reason", "mode_start_time", b"mode_start_time", "overrides", b"overrides", "policy", b"policy", "power", b"power", "problems", b"problems", "site", b"site", "site_time", b"site_time", "switchback", b"switchback"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
