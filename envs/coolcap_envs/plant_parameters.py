@@ -50,11 +50,11 @@ class ParameterTemplates:
                 for p in CLASS_PARAMETERS:
                     self.classes[m, k][p.name] = model.classes[work][p.name]
         self.groups = np.zeros(layout.group_count, GROUP_PARAMETER_DTYPE)
-        self.groups["model"] = [names.index(name) for name in layout.gpu_models]
+        self.model_of = np.array([names.index(name) for name in layout.gpu_models], dtype=np.int64)
         self.groups["gpu_count"] = layout.gpu_count
         self.groups["sm_clock_max_mhz"] = layout.sm_clock_max_mhz
         self._first_unit = np.concatenate([[0], np.cumsum(layout.gpu_count)[:-1]])
-        self._unit_spreads = np.repeat(spreads[self.groups["model"]], layout.gpu_count, axis=0)
+        self._unit_spreads = np.repeat(spreads[self.model_of], layout.gpu_count, axis=0)
         self._ranges = tuple(site.randomisation.items())
 
     def draw(

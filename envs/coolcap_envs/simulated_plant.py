@@ -6,28 +6,32 @@ Kernels advance the batch; this file seeds, takes setpoints, reads out and count
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVERS
 from coolcap_envs.contract.setpoints import Applied, Setpoints
-from coolcap_envs.contract.signals import (
-    GROUP_COLUMN,
-    GROUP_SIGNALS,
-    PLANT_COLUMN,
-    PLANT_SIGNALS,
-)
+from coolcap_envs.contract.signals import PLANT_SIGNALS
 from coolcap_envs.contract.telemetry import BoolArray, FloatArray, Telemetry
 from coolcap_envs.outside import Outside
 from coolcap_envs.physics import hall
-from coolcap_envs.physics.batch import Batch
+from coolcap_envs.physics.batch import Batch, aligned_zeros
 from coolcap_envs.physics.constants import JOULE_PER_KWH, SECONDS_PER_HOUR
 from coolcap_envs.physics.jit import use_threads
-from coolcap_envs.physics.records import SUBSTEP_S
-from coolcap_envs.physics.sensors import GROUP_READINGS, PLANT_READINGS, read_out
+from coolcap_envs.physics.lanes import LANES
+from coolcap_envs.physics.records import (
+    GROUP_INPUT_DTYPE,
+    GROUP_STATE_DTYPE,
+    PLANT_INPUT_DTYPE,
+    PLANT_STATE_DTYPE,
+    SUBSTEP_S,
+    Records,
+    in_lanes,
+)
+from coolcap_envs.physics.sensors import GROUP_READING_DTYPE, PLANT_READING_DTYPE, read_out
 from coolcap_envs.plant_parameters import ParameterTemplates
 from coolcap_envs.safety.limits import Limits
 from coolcap_envs.site import Site
@@ -81,6 +85,14 @@ class Totals:
     energy_residual_ratio: FloatArray
 
 
+def _members(readings: Records) -> FloatArray:
+    """Return readings in lanes as ``[tiles * LANES, …, columns]``: a view."""
+    columns = len(readings.dtype.names or ())
+    values = readings.reshape(-1).view(np.float64).reshape(*readings.shape, columns, LANES)
+    lanes_first = np.moveaxis(values, -1, 1)
+    return lanes_first.reshape(-1, *lanes_first.shape[2:])
+
+
 class SimulatedPlant:
     """One simulated site, or a batch of them; implements ``contract.plant.Plant``.
 
@@ -104,16 +116,16 @@ class SimulatedPlant:
         self._outside = Outside(site)
         self._batch = Batch.zeros(
             plants=count,
-            groups=groups,
+            model_of=self._templates.model_of,
             models=len(self._templates.models),
             hourly=self._outside.hourly,
         )
         self._feed = DemandFeed(class_table(site.workload), plants=count, groups=groups)
-        self._keys = np.zeros(count, dtype=np.uint64)
         self._heat_at_reset_j = np.zeros(count)
-        self._group_columns = np.array([GROUP_COLUMN[name] for name in GROUP_READINGS])
-        self._plant_columns = np.array([PLANT_COLUMN[name] for name in PLANT_READINGS])
-        self._has_lever = site.layout.plant_levers[: len(_LEVER_INPUTS)].copy()
+        tiles = len(self._batch.plant)
+        self._group_readings = aligned_zeros((tiles, groups), in_lanes(GROUP_READING_DTYPE))
+        self._plant_readings = aligned_zeros((tiles,), in_lanes(PLANT_READING_DTYPE))
+        self._has_lever = site.layout.plant_levers.copy()
         self._can_take = site.layout.plant_levers.copy()
         self._can_take[len(_LEVER_INPUTS) :] = False
         self.reset([seed + i for i in range(count)])
@@ -155,7 +167,7 @@ class SimulatedPlant:
             ValueError: If the number of seeds is not the number of plants.
             ConfigError: If there is no such weather year.
         """
-        count = len(self._keys)
+        count = self._batch.size
         each = [seeds] if isinstance(seeds, int | np.integer) else list(seeds)
         if len(each) != count:
             raise ValueError(f"{len(each)} seeds for {count} plants; one for each is needed")
@@ -167,9 +179,9 @@ class SimulatedPlant:
             times[:] = start_time_s
         for b in chosen.tolist():
             self._draw(b, int(each[b]), float(times[b]), randomise_ratio, weather)
-        self._feed.write(self._batch.group_inputs)
+        self._feed.write(self._batch)
         start_warm(self._batch, chosen)
-        self._heat_at_reset_j[chosen] = self._batch.plant["stored_heat_j"][chosen]
+        self._heat_at_reset_j[chosen] = self._batch.get("plant", "stored_heat_j")[chosen]
 
     def _draw(
         self, b: int, seed: int, start_time_s: float, randomise_ratio: float, weather: str | None
@@ -180,29 +192,39 @@ class SimulatedPlant:
         rng = np.random.default_rng(of_plant)
         drawn = self.weathers[int(rng.integers(len(self.weathers)))]
         day = int(rng.integers(HOURS_PER_YEAR // 24))
-        batch.series[b] = row = self._outside.row(drawn if weather is None else weather)
+        row = self._outside.row(drawn if weather is None else weather)
         offset_s = SECONDS_PER_HOUR * self._outside.utc_offset_h(row)
         if np.isnan(start_time_s):
             start_time_s = hall.YEAR_START_S + _DAY_S * day - offset_s
         plant, groups, models, classes = self._templates.draw(rng, randomise_ratio)
-        batch.parameters[b], batch.group_parameters[b] = plant, groups
-        batch.models[b], batch.classes[b] = models, classes
-        batch.plant[b] = np.zeros((), batch.plant.dtype)
-        batch.groups[b] = np.zeros((), batch.groups.dtype)
-        batch.plant["time_s"][b] = start_time_s
-
+        state = np.zeros((), PLANT_STATE_DTYPE)
+        state["time_s"] = start_time_s
+        state["noise_key"] = of_noise.generate_state(1, np.uint64)[0]
+        inputs = np.zeros((), PLANT_INPUT_DTYPE)
         for k, name in enumerate(_LEVER_INPUTS):
-            batch.inputs[name][b] = self.limits.lever_default[k]
+            inputs[name] = self.limits.lever_default[k]
         for name in _AVAILABILITIES:
-            batch.inputs[f"{name}_available_ratio"][b] = 1.0
-        batch.group_inputs["power_cap_w"][b] = self.layout.power_limit_default_w
-        batch.group_inputs["clock_max_ratio"][b] = 1.0
+            inputs[f"{name}_available_ratio"] = 1.0
+        group_inputs = np.zeros(len(groups), GROUP_INPUT_DTYPE)
+        group_inputs["power_cap_w"] = self.layout.power_limit_default_w
+        group_inputs["clock_max_ratio"] = 1.0
+        for table, records in (
+            ("parameters", plant),
+            ("group_parameters", groups),
+            ("models", models),
+            ("classes", classes),
+            ("plant", state),
+            ("groups", np.zeros(len(groups), GROUP_STATE_DTYPE)),
+            ("inputs", inputs),
+            ("group_inputs", group_inputs),
+            ("series", np.array(row, dtype=np.uint64)),
+        ):
+            batch.put_member(b, table, records)
         self._feed.start(
             b,
             np.random.default_rng(of_demand),
             local_hour=((start_time_s + offset_s) % _DAY_S) / SECONDS_PER_HOUR,
         )
-        self._keys[b] = of_noise.generate_state(1, np.uint64)[0]
 
     def advance(self, dt_s: float = 30.0) -> None:
         """Let time pass: ``dt_s`` seconds, a multiple of 5.
@@ -213,7 +235,7 @@ class SimulatedPlant:
         if left < 1 or abs(left * SUBSTEP_S - dt_s) > 1e-9:
             raise ValueError(f"dt_s is {dt_s:g} s; a multiple of {SUBSTEP_S:g} s is needed")
         while left:
-            substeps = min(left, self._feed.write(self._batch.group_inputs))
+            substeps = min(left, self._feed.write(self._batch))
             if self._threads > 1:
                 use_threads(self._threads)
             hall.advance(self._batch, substeps=substeps, parallel=self._threads > 1)
@@ -230,26 +252,18 @@ class SimulatedPlant:
 
     def _read(self, *, is_noisy: bool) -> Telemetry:
         batch = self._batch
-        count, n = batch.groups.shape
-        groups = np.full((count, n, len(GROUP_SIGNALS)), np.nan)
-        plant = np.full((count, len(PLANT_SIGNALS)), np.nan)
         read_out(
-            groups,
-            plant,
-            self._group_columns,
-            self._plant_columns,
+            hall.readable(batch),
+            self._group_readings,
+            self._plant_readings,
             self._has_lever,
-            hall.readable(batch.plant),
-            hall.readable(batch.groups),
-            hall.readable(batch.parameters),
-            hall.readable(batch.group_parameters),
-            hall.readable(batch.inputs),
-            hall.readable(batch.group_inputs),
-            self._keys,
             is_noisy,
         )
+        groups = _members(self._group_readings)[: batch.size].copy()
+        plant = _members(self._plant_readings)[: batch.size].copy()
+        count, n = groups.shape[:2]
         return Telemetry(
-            time_s=self._shaped(batch.plant["time_s"].copy()),
+            time_s=self._shaped(batch.get("plant", "time_s")),
             groups=self._shaped(groups),
             plant=self._shaped(plant),
             groups_age_s=self._shaped(np.zeros((count, n))),
@@ -262,13 +276,13 @@ class SimulatedPlant:
     def apply(self, setpoints: Setpoints) -> Applied:
         """Command setpoints; devices refuse what is outside their range and keep what they had."""
         batch, layout = self._batch, self.layout
-        shape = batch.groups.shape
+        shape = (batch.size, layout.group_count)
         refusals: list[str] = []
 
         cap_w = np.reshape(setpoints.power_cap_w, shape)
         fits = (cap_w >= layout.power_limit_min_w) & (cap_w <= layout.power_limit_max_w)
-        held = batch.group_inputs["power_cap_w"]
-        held[fits] = cap_w[fits]
+        held_w = np.where(fits, cap_w, batch.get("group_inputs", "power_cap_w"))
+        batch.set("group_inputs", "power_cap_w", held_w)
         for b, n in np.argwhere(~fits & ~np.isnan(cap_w))[:_REFUSALS_LISTED]:
             refusals.append(
                 f"power cap {cap_w[b, n]:g} W for {self._name(b)}{layout.group_names[n]} is "
@@ -278,7 +292,9 @@ class SimulatedPlant:
         clock_mhz = np.reshape(setpoints.sm_clock_max_mhz, shape)
         top_mhz = layout.sm_clock_max_mhz
         fits = (clock_mhz > 0.0) & (clock_mhz <= top_mhz)
-        batch.group_inputs["clock_max_ratio"][fits] = (clock_mhz / top_mhz)[fits]
+        held_ratio = batch.get("group_inputs", "clock_max_ratio")
+        held_ratio = np.where(fits, clock_mhz / top_mhz, held_ratio)
+        batch.set("group_inputs", "clock_max_ratio", held_ratio)
         for b, n in np.argwhere(~fits & ~np.isnan(clock_mhz))[:_REFUSALS_LISTED]:
             refusals.append(
                 f"clock {clock_mhz[b, n]:g} MHz for {self._name(b)}{layout.group_names[n]} is "
@@ -298,13 +314,13 @@ class SimulatedPlant:
                 )
                 refusals.append(f"{lever.name} {asked[b]:g} of {self._name(b)}plant {why}")
             if self._can_take[k]:
-                value = batch.inputs[_LEVER_INPUTS[k]]
-                value[fits] = asked[fits]
+                value = np.where(fits, asked, batch.get("inputs", _LEVER_INPUTS[k]))
+                batch.set("inputs", _LEVER_INPUTS[k], value)
                 in_force[:, k] = value
         return Applied(
             setpoints=Setpoints(
-                power_cap_w=self._shaped(held.copy()),
-                sm_clock_max_mhz=self._shaped(batch.group_inputs["clock_max_ratio"] * top_mhz),
+                power_cap_w=self._shaped(held_w),
+                sm_clock_max_mhz=self._shaped(held_ratio * top_mhz),
                 plant=self._shaped(in_force),
             ),
             refusals=tuple(refusals),
@@ -333,30 +349,34 @@ class SimulatedPlant:
             values = np.asarray(share, dtype=np.float64)
             if not np.all((values >= 0.0) & (values <= 1.0)):
                 raise ValueError(f"available share of {name} is {share}; 0 to 1 is allowed")
-            self._batch.inputs[f"{name}_available_ratio"] = values
+            self._batch.set("inputs", f"{name}_available_ratio", values)
 
     def totals(self) -> Totals:
         """Return exact sums since the last reset."""
-        plant, groups = self._batch.plant, self._batch.groups
+        batch = self._batch
 
-        def of_groups(gpu_s: NDArray[Any]) -> FloatArray:
+        def plant(name: str) -> FloatArray:
+            return batch.get("plant", name)
+
+        def of_groups(name: str, scale: FloatArray | float = 1.0) -> FloatArray:
+            gpu_s: FloatArray = scale * batch.get("groups", name)
             return self._shaped(gpu_s.sum(axis=-1) / SECONDS_PER_HOUR)
 
         return Totals(
-            it_energy_kwh=self._shaped(plant["it_energy_j"] / JOULE_PER_KWH),
-            cooling_energy_kwh=self._shaped(plant["cooling_energy_j"] / JOULE_PER_KWH),
-            facility_energy_kwh=self._shaped(plant["facility_energy_j"] / JOULE_PER_KWH),
-            makeup_water_kg=self._shaped(plant["makeup_water_kg"].copy()),
-            cost_usd=self._shaped(plant["cost_usd"].copy()),
-            carbon_kg=self._shaped(plant["carbon_g"] / 1000.0),
-            work_gpu_h=of_groups(groups["work_gpu_s"]),
-            offered_gpu_h=of_groups(groups["offered_gpu_s"]),
-            lost_gpu_h=of_groups(groups["lost_gpu_s"]),
-            waiting_gpu_h=of_groups(self.layout.gpu_count * groups["backlog_s"]),
+            it_energy_kwh=self._shaped(plant("it_energy_j") / JOULE_PER_KWH),
+            cooling_energy_kwh=self._shaped(plant("cooling_energy_j") / JOULE_PER_KWH),
+            facility_energy_kwh=self._shaped(plant("facility_energy_j") / JOULE_PER_KWH),
+            makeup_water_kg=self._shaped(plant("makeup_water_kg")),
+            cost_usd=self._shaped(plant("cost_usd")),
+            carbon_kg=self._shaped(plant("carbon_g") / 1000.0),
+            work_gpu_h=of_groups("work_gpu_s"),
+            offered_gpu_h=of_groups("offered_gpu_s"),
+            lost_gpu_h=of_groups("lost_gpu_s"),
+            waiting_gpu_h=of_groups("backlog_s", self.layout.gpu_count.astype(np.float64)),
             stored_heat_kwh=self._shaped(
-                (plant["stored_heat_j"] - self._heat_at_reset_j) / JOULE_PER_KWH
+                (plant("stored_heat_j") - self._heat_at_reset_j) / JOULE_PER_KWH
             ),
-            energy_residual_ratio=self._shaped(plant["energy_residual_ratio"].copy()),
+            energy_residual_ratio=self._shaped(plant("energy_residual_ratio")),
         )
 
     def copy_from(self, other: "SimulatedPlant", *, source: int = 0, target: int = 0) -> None:
@@ -366,9 +386,9 @@ class SimulatedPlant:
         """
         if other._site is not self._site:
             raise ValueError(f"{self.layout.name} cannot copy a plant of another site object")
-        name = other._outside.name(int(other._batch.series[source]))
+        name = other._outside.name(int(other._batch.series[source // LANES, source % LANES]))
         self._batch.copy_row(target, other._batch, source)
-        self._batch.series[target] = self._outside.row(name)
+        self._batch.put_member(target, "series", np.array(self._outside.row(name), dtype=np.uint64))
+        self._batch.fill_padding()
         self._feed.copy_member(target, other._feed, source)
-        self._keys[target] = other._keys[source]
         self._heat_at_reset_j[target] = other._heat_at_reset_j[source]

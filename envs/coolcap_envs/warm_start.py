@@ -49,9 +49,10 @@ def start_warm(batch: Batch, chosen: NDArray[np.int64]) -> None:
 def _guess(part: Batch) -> None:
     """Write a state near balance for the setpoints in force."""
     p, i, q, g = part.plant, part.inputs, part.parameters, part.groups
-    p["cold_temp_c"] = i["supply_air_setpoint_c"]
-    p["supply_air_temp_c"] = i["supply_air_setpoint_c"]
-    p["hot_temp_c"] = i["supply_air_setpoint_c"] + 12.0
+    supply_c = i["supply_air_setpoint_c"]
+    p["cold_temp_c"] = supply_c
+    p["supply_air_temp_c"] = supply_c
+    p["hot_temp_c"] = supply_c + 12.0
     p["crah_fan_ratio"] = i["air_flow_setpoint_ratio"]
     p["valve_ratio"] = 0.7
     p["valve_integral"] = 0.7
@@ -64,7 +65,7 @@ def _guess(part: Batch) -> None:
     part.pipes_c[:] = i["chw_setpoint_c"][:, None]
     p["pipe_head"] = 0
     p["pipe_shift"] = 0.0
-    p["chiller_running"] = 1
+    p["chiller_running"] = 1.0
     p["chiller_ramp_ratio"] = 1.0
     p["chiller_since_change_s"] = q["chiller_hold_s"] + SUBSTEP_S
     p["basin_temp_c"] = np.maximum(i["cw_setpoint_c"], q["cw_supply_temp_min_c"])
@@ -73,7 +74,7 @@ def _guess(part: Batch) -> None:
     p["tower_integral"] = 0.4
     g["fan_ratio"] = 0.6
     g["throttle_ratio"] = 1.0
-    g["stopped"] = 0
-    g["sink_temp_c"] = i["supply_air_setpoint_c"][:, None] + 15.0
-    g["die_temp_c"] = i["supply_air_setpoint_c"][:, None] + 25.0
-    g["work_class"] = part.group_inputs["work_class"]
+    g["stopped"] = 0.0
+    g["sink_temp_c"] = supply_c[:, None] + 15.0
+    g["die_temp_c"] = supply_c[:, None] + 25.0
+    g["work_class"] = -1.0  # none yet, so that its numbers are looked up

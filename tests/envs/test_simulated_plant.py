@@ -284,13 +284,12 @@ def test_randomisation_changes_the_plant_within_its_ranges() -> None:
     nominal.reset(seeds)
     drawn.reset(seeds, randomise_ratio=1.0)
     low, high = SITE.randomisation["crah.fan_power_design_w"]
-    factor = (
-        drawn._batch.parameters["crah_fan_power_design_w"]
-        / nominal._batch.parameters["crah_fan_power_design_w"]
+    factor = drawn._batch.get("parameters", "crah_fan_power_design_w") / nominal._batch.get(
+        "parameters", "crah_fan_power_design_w"
     )
     assert low <= factor.min() < low + 0.05
     assert high - 0.05 < factor.max() <= high
-    assert np.unique(nominal._batch.parameters["crah_fan_power_design_w"]).size == 1
+    assert np.unique(nominal._batch.get("parameters", "crah_fan_power_design_w")).size == 1
 
 
 def test_half_the_randomisation_deviates_half_as_much() -> None:
@@ -299,7 +298,8 @@ def test_half_the_randomisation_deviates_half_as_much() -> None:
     full.reset(3, randomise_ratio=1.0)
     nominal_w = SITE.parameters["crah_fan_power_design_w"]
     deviation = [
-        float(p._batch.parameters["crah_fan_power_design_w"][0]) - nominal_w for p in (half, full)
+        float(p._batch.get("parameters", "crah_fan_power_design_w")[0]) - nominal_w
+        for p in (half, full)
     ]
     assert deviation[0] == pytest.approx(0.5 * deviation[1])
 

@@ -1,5 +1,7 @@
 """One substep of the hall's air: CRAH fans and coils, cold and hot aisle."""
 
+from typing import Final
+
 from coolcap_envs.physics import rack
 from coolcap_envs.physics.constants import (
     AIR_SPECIFIC_HEAT_J_PER_KG_K,
@@ -12,8 +14,12 @@ from coolcap_envs.physics.crah import (
     fan_power_w,
 )
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import maximum, minimum, where
 from coolcap_envs.physics.local_loop import actuator_target, integral_next, slewed
 from coolcap_envs.physics.records import SUBSTEP_S, Record
+
+_NONE: Final = 1e-9
+"""Stands for no air or water where a law divides by it; the result is not used then."""
 
 
 @law
@@ -57,9 +63,10 @@ def move_valves(p: Record, q: Record, i: Record) -> float:
     opened = equal_percentage_flow_ratio(
         valve_ratio=p.valve_ratio, rangeability=q.crah_valve_rangeability
     )
-    return float(
+    water_kg_per_s: float = (
         q.crah_water_flow_design_kg_per_s * opened * i.crah_available_ratio * i.pump_available_ratio
     )
+    return water_kg_per_s
 
 
 @law
@@ -86,26 +93,27 @@ def exchange(
         heat_w: Heat given to the air of the hall.
     """
     air_w_per_k = supply_kg_per_s * AIR_SPECIFIC_HEAT_J_PER_KG_K
-    coil_w_per_k = 0.0
-    slope = 1.0
-    offset_c = 0.0
-    if air_w_per_k > 0.0:
-        if water_kg_per_s > 0.0:
-            water_w_per_k = water_kg_per_s * WATER_SPECIFIC_HEAT_J_PER_KG_K
-            per_unit = 1.0 / i.crah_available_ratio
-            conductance_w_per_k = (
-                q.crah_conductance_design_w_per_k
-                * i.crah_available_ratio
-                * conductance_ratio(
-                    air_flow_ratio=p.crah_fan_ratio,
-                    water_flow_ratio=per_unit * water_kg_per_s / q.crah_water_flow_design_kg_per_s,
-                )
-            )
-            coil_w_per_k = counterflow_effectiveness(
-                conductance_w_per_k=conductance_w_per_k, c_one=air_w_per_k, c_two=water_w_per_k
-            ) * min(air_w_per_k, water_w_per_k)
-        slope = 1.0 - coil_w_per_k / air_w_per_k
-        offset_c = (coil_w_per_k * water_temp_c + fan_w) / air_w_per_k
+    water_w_per_k = water_kg_per_s * WATER_SPECIFIC_HEAT_J_PER_KG_K
+    is_blown = air_w_per_k > 0.0
+    is_cooled = is_blown & (water_kg_per_s > 0.0)
+    per_unit = 1.0 / maximum(i.crah_available_ratio, _NONE)
+    conductance_w_per_k = (
+        q.crah_conductance_design_w_per_k
+        * i.crah_available_ratio
+        * conductance_ratio(
+            air_flow_ratio=maximum(p.crah_fan_ratio, _NONE),
+            water_flow_ratio=maximum(
+                per_unit * water_kg_per_s / q.crah_water_flow_design_kg_per_s, _NONE
+            ),
+        )
+    )
+    transferred_w_per_k = counterflow_effectiveness(
+        conductance_w_per_k=conductance_w_per_k, c_one=air_w_per_k, c_two=water_w_per_k
+    ) * minimum(air_w_per_k, water_w_per_k)
+    coil_w_per_k = where(is_cooled, transferred_w_per_k, 0.0)
+    per_air = 1.0 / maximum(air_w_per_k, _NONE)
+    slope = where(is_blown, 1.0 - coil_w_per_k * per_air, 1.0)
+    offset_c = where(is_blown, (coil_w_per_k * water_temp_c + fan_w) * per_air, 0.0)
     p.cold_temp_c, p.hot_temp_c = rack.hall_temps_next_c(
         cold_temp_c=p.cold_temp_c,
         hot_temp_c=p.hot_temp_c,
@@ -117,13 +125,15 @@ def exchange(
         supply_offset_c=offset_c,
     )
     p.supply_air_temp_c = slope * p.hot_temp_c + offset_c
-    return float(coil_w_per_k * (p.hot_temp_c - water_temp_c))
+    taken_w: float = coil_w_per_k * (p.hot_temp_c - water_temp_c)
+    return taken_w
 
 
 @law
 def stored_heat_j(p: Record, q: Record) -> float:
     """Return the heat of both aisles above 0 °C."""
-    return float(
+    stored_j: float = (
         q.hall_cold_aisle_capacity_j_per_k * p.cold_temp_c
         + q.hall_hot_aisle_capacity_j_per_k * p.hot_temp_c
     )
+    return stored_j

@@ -1,10 +1,16 @@
-"""A batch of plants: state, parameters and inputs as arrays with a leading batch axis."""
+"""A batch of plants: state, parameters and inputs in tiles of ``LANES`` plants side by side.
 
-from dataclasses import dataclass
+Plant b is lane ``b % LANES`` of tile ``b // LANES``. Kernels take the whole :class:`Batch`; Python
+reads and writes members by name with :meth:`Batch.get` and :meth:`Batch.set`. Lanes beyond the last
+plant hold copies of it, so that they never compute anything odd.
+"""
+
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from coolcap_envs.physics.lane_types import LANES
 from coolcap_envs.physics.parameters import WORKLOAD_CLASSES
 from coolcap_envs.physics.records import (
     CLASS_DTYPE,
@@ -18,42 +24,74 @@ from coolcap_envs.physics.records import (
     PLANT_PARAMETER_DTYPE,
     PLANT_STATE_DTYPE,
     Records,
+    in_lanes,
 )
 
+_CACHE_LINE_BYTES = 64
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Batch:
-    """B plants of N control groups each.
+
+def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Records:  # noqa: ANN401
+    """Return zeros that start at a cache line: a vector across two lines takes twice as long."""
+    wanted = np.dtype(dtype)
+    size = int(np.prod(shape)) * wanted.itemsize
+    raw = np.zeros(size + _CACHE_LINE_BYTES, np.uint8)
+    start = -raw.ctypes.data % _CACHE_LINE_BYTES
+    zeros: Records = raw[start : start + size].view(wanted).reshape(shape)
+    return zeros
+
+
+def _words(array: Records) -> NDArray[np.uint64]:
+    """Return an array of a batch as words, ``[tiles, words of a plant, LANES]``."""
+    return array.reshape(-1).view(np.uint64).reshape(array.shape[0], -1, LANES)
+
+
+class Batch(NamedTuple):
+    """B plants of N control groups each; T is the number of tiles.
 
     Attributes:
-        plant: ``PLANT_STATE_DTYPE``, shape ``[B]``.
-        pipes_c: Temperatures of the cells of the chilled-water pipes, shape ``[B, PIPE_CELLS]``.
-        groups: ``GROUP_STATE_DTYPE``, shape ``[B, N]``.
-        parameters: ``PLANT_PARAMETER_DTYPE``, shape ``[B]``.
-        group_parameters: ``GROUP_PARAMETER_DTYPE``, shape ``[B, N]``.
-        models: ``MODEL_DTYPE``, shape ``[B, models]``.
-        classes: ``CLASS_DTYPE``, shape ``[B, models, classes]``.
-        inputs: ``PLANT_INPUT_DTYPE``, shape ``[B]``.
-        group_inputs: ``GROUP_INPUT_DTYPE``, shape ``[B, N]``.
+        plant: ``PLANT_STATE_DTYPE`` in lanes, shape ``[T]``.
+        pipes_c: Temperatures of the cells of the chilled-water pipes, ``[T, PIPE_CELLS, LANES]``.
+        groups: ``GROUP_STATE_DTYPE`` in lanes, shape ``[T, N]``.
+        work: ``CLASS_DTYPE`` in lanes, shape ``[T, N]``: the class each group runs now.
+        work_values: The same memory, ``[T, N, fields, LANES]``.
+        parameters: ``PLANT_PARAMETER_DTYPE`` in lanes, shape ``[T]``.
+        group_parameters: ``GROUP_PARAMETER_DTYPE`` in lanes, shape ``[T, N]``.
+        models: ``MODEL_DTYPE`` in lanes, shape ``[T, models]``.
+        classes: ``CLASS_DTYPE`` in lanes, shape ``[T, models, classes]``.
+        class_values: The same memory, ``[T, models, classes, fields, LANES]``.
+        inputs: ``PLANT_INPUT_DTYPE`` in lanes, shape ``[T]``.
+        group_inputs: ``GROUP_INPUT_DTYPE`` in lanes, shape ``[T, N]``.
+        series: Which of the hourly series each plant follows, shape ``[T, LANES]``.
         hourly: Series from outside, shape ``[series, hours, len(HOURLY_CHANNELS)]``.
-        series: Which of them each plant follows, shape ``[B]``.
+        model_of: GPU model of each group, shape ``[N]``.
+        size: Number of plants.
     """
 
     plant: Records
     pipes_c: NDArray[np.float64]
     groups: Records
+    work: Records
+    work_values: NDArray[np.float64]
     parameters: Records
     group_parameters: Records
     models: Records
     classes: Records
+    class_values: NDArray[np.float64]
     inputs: Records
     group_inputs: Records
+    series: NDArray[np.uint64]
     hourly: NDArray[np.float64]
-    series: NDArray[np.int64]
+    model_of: NDArray[np.int64]
+    size: int
 
     @classmethod
     def zeros(
-        cls, *, plants: int, groups: int, models: int, hourly: NDArray[np.float64]
+        cls,
+        *,
+        plants: int,
+        model_of: NDArray[np.int64],
+        models: int,
+        hourly: NDArray[np.float64],
     ) -> "Batch":
         """Return a batch whose state and parameters are still to be set."""
         if hourly.ndim != 3 or hourly.shape[2] != len(HOURLY_CHANNELS):
@@ -61,53 +99,108 @@ class Batch:
                 f"hourly has shape {hourly.shape}; [series, hours, {len(HOURLY_CHANNELS)}] is "
                 f"needed, columns {', '.join(HOURLY_CHANNELS)}"
             )
+        tiles, groups = -(-plants // LANES), len(model_of)
+
+        def table(dtype: np.dtype[np.void], *shape: int) -> Records:
+            return aligned_zeros((tiles, *shape), in_lanes(dtype))
+
+        def values(array: Records) -> NDArray[np.float64]:
+            return array.reshape(-1).view(np.float64).reshape(*array.shape, -1, LANES)
+
+        work = table(CLASS_DTYPE, groups)
+        classes = table(CLASS_DTYPE, models, len(WORKLOAD_CLASSES))
         return cls(
-            plant=np.zeros(plants, PLANT_STATE_DTYPE),
-            pipes_c=np.zeros((plants, PIPE_CELLS)),
-            groups=np.zeros((plants, groups), GROUP_STATE_DTYPE),
-            parameters=np.zeros(plants, PLANT_PARAMETER_DTYPE),
-            group_parameters=np.zeros((plants, groups), GROUP_PARAMETER_DTYPE),
-            models=np.zeros((plants, models), MODEL_DTYPE),
-            classes=np.zeros((plants, models, len(WORKLOAD_CLASSES)), CLASS_DTYPE),
-            inputs=np.zeros(plants, PLANT_INPUT_DTYPE),
-            group_inputs=np.zeros((plants, groups), GROUP_INPUT_DTYPE),
+            plant=table(PLANT_STATE_DTYPE),
+            pipes_c=aligned_zeros((tiles, PIPE_CELLS, LANES), np.float64),
+            groups=table(GROUP_STATE_DTYPE, groups),
+            work=work,
+            work_values=values(work),
+            parameters=table(PLANT_PARAMETER_DTYPE),
+            group_parameters=table(GROUP_PARAMETER_DTYPE, groups),
+            models=table(MODEL_DTYPE, models),
+            classes=classes,
+            class_values=values(classes),
+            inputs=table(PLANT_INPUT_DTYPE),
+            group_inputs=table(GROUP_INPUT_DTYPE, groups),
+            series=aligned_zeros((tiles, LANES), np.uint64),
             hourly=hourly,
-            series=np.zeros(plants, np.int64),
+            model_of=model_of,
+            size=plants,
         )
+
+    @property
+    def tables(self) -> tuple[Records, ...]:
+        """Return the arrays that hold numbers of each plant."""
+        return (
+            self.plant,
+            self.pipes_c,
+            self.groups,
+            self.work,
+            self.parameters,
+            self.group_parameters,
+            self.models,
+            self.classes,
+            self.inputs,
+            self.group_inputs,
+            self.series,
+        )
+
+    def get(self, table: str, name: str) -> NDArray[Any]:
+        """Return a field of every plant, shape ``[B]``, or of its groups, ``[B, N]``: a copy."""
+        field = np.moveaxis(getattr(self, table)[name], -1, 1)
+        values: NDArray[Any] = field.reshape(-1, *field.shape[2:])[: self.size].copy()
+        return values
+
+    def set(self, table: str, name: str, values: ArrayLike) -> None:
+        """Write a field of every plant, ``[B]``, or of its groups, ``[B, N]``."""
+        field = getattr(self, table)[name]
+        tiles, rest = field.shape[0], field.shape[1:-1]
+        wide = np.empty((tiles * LANES, *rest))
+        wide[: self.size] = values
+        wide[self.size :] = wide[self.size - 1]
+        field[...] = np.moveaxis(wide.reshape(tiles, LANES, *rest), 1, -1)
+
+    def put_member(self, b: int, table: str, records: Records) -> None:
+        """Make a table of plant ``b`` what ``records``, which are not in lanes, say."""
+        flat = np.ascontiguousarray(records).reshape(-1).view(np.uint64)
+        _words(getattr(self, table))[b // LANES, :, b % LANES] = flat
+
+    def fill_padding(self) -> None:
+        """Make the lanes beyond the last plant copies of it."""
+        lane = (self.size - 1) % LANES
+        for array in self.tables:
+            last = _words(array)[-1]
+            last[:, lane + 1 :] = last[:, lane, None]
 
     def take(self, chosen: NDArray[np.int64]) -> "Batch":
         """Return a batch of copies of the plants ``chosen``."""
-        return Batch(
-            plant=self.plant[chosen],
-            pipes_c=self.pipes_c[chosen],
-            groups=self.groups[chosen],
-            parameters=self.parameters[chosen],
-            group_parameters=self.group_parameters[chosen],
-            models=self.models[chosen],
-            classes=self.classes[chosen],
-            inputs=self.inputs[chosen],
-            group_inputs=self.group_inputs[chosen],
+        part = Batch.zeros(
+            plants=len(chosen),
+            model_of=self.model_of,
+            models=self.models.shape[1],
             hourly=self.hourly,
-            series=self.series[chosen],
         )
+        padded = np.concatenate([chosen, np.full(-len(chosen) % LANES, chosen[-1])])
+        for source, target in zip(self.tables, part.tables, strict=True):
+            moved = _words(source)[padded // LANES, :, padded % LANES]
+            _words(target)[:] = moved.reshape(-1, LANES, moved.shape[1]).transpose(0, 2, 1)
+        return part
 
     def put(self, chosen: NDArray[np.int64], part: "Batch") -> None:
         """Write the plants of ``part``, made by :meth:`take`, back to their places ``chosen``."""
-        self.plant[chosen] = part.plant
-        self.pipes_c[chosen] = part.pipes_c
-        self.groups[chosen] = part.groups
+        rows = np.arange(len(chosen))
+        for source, target in zip(part.tables, self.tables, strict=True):
+            moved = _words(source)[rows // LANES, :, rows % LANES]
+            _words(target)[chosen // LANES, :, chosen % LANES] = moved
+        self.fill_padding()
 
     def copy_row(self, target: int, other: "Batch", source: int) -> None:
         """Make plant ``target`` a copy of plant ``source`` of ``other``, parameters included.
 
-        ``hourly`` and ``series`` stay: which row holds the same weather is for the caller to say.
+        ``series`` too: which row holds the same weather here is for the caller to say.
         """
-        self.plant[target] = other.plant[source]
-        self.pipes_c[target] = other.pipes_c[source]
-        self.groups[target] = other.groups[source]
-        self.parameters[target] = other.parameters[source]
-        self.group_parameters[target] = other.group_parameters[source]
-        self.models[target] = other.models[source]
-        self.classes[target] = other.classes[source]
-        self.inputs[target] = other.inputs[source]
-        self.group_inputs[target] = other.group_inputs[source]
+        for mine, theirs in zip(self.tables, other.tables, strict=True):
+            row = _words(theirs)[source // LANES, :, source % LANES]
+            _words(mine)[target // LANES, :, target % LANES] = row
+        if target == self.size - 1:
+            self.fill_padding()

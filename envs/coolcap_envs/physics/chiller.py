@@ -10,6 +10,7 @@ staging, which stays with the building management system; several machines act a
 
 from coolcap_envs.physics.constants import KELVIN_AT_ZERO_C
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import maximum, minimum, where
 
 
 @law
@@ -19,7 +20,8 @@ def part_load_factor(load_ratio: float, best_load_ratio: float, curvature: float
     In 157 catalogue maps the best load is 0.67 to 0.91 and ``k`` 0.6 to 1.05 (quartiles).
     """
     off = load_ratio - best_load_ratio
-    return max(1.0 - curvature * off * off, 0.5)
+    factor: float = maximum(1.0 - curvature * off * off, 0.5)
+    return factor
 
 
 @law
@@ -42,9 +44,10 @@ def coefficient_of_performance(
     (compressor, throttling, superheat); without it low lifts look far too good.
     """
     evaporating_c = chw_leaving_temp_c - evaporator_approach_k
-    lift_k = max(cw_leaving_temp_c + condenser_approach_k - evaporating_c, lift_min_k)
+    lift_k = maximum(cw_leaving_temp_c + condenser_approach_k - evaporating_c, lift_min_k)
     cop = carnot_scale * part_load * (evaporating_c + KELVIN_AT_ZERO_C) / (lift_k + lift_loss_k)
-    return min(cop, cop_max)
+    bounded: float = minimum(cop, cop_max)
+    return bounded
 
 
 @law
@@ -55,9 +58,10 @@ def leaving_temp_c(
 
     It is cooled to ``wanted_temp_c`` if the capacity suffices, never heated.
     """
-    if flow_w_per_k <= 0.0 or entering_temp_c <= wanted_temp_c:
-        return entering_temp_c
-    return max(wanted_temp_c, entering_temp_c - capacity_w / flow_w_per_k)
+    coldest_c = entering_temp_c - capacity_w / maximum(flow_w_per_k, 1e-9)
+    is_idle = (flow_w_per_k <= 0.0) | (entering_temp_c <= wanted_temp_c)
+    leaving_c: float = where(is_idle, entering_temp_c, maximum(wanted_temp_c, coldest_c))
+    return leaving_c
 
 
 @law
@@ -75,9 +79,6 @@ def wanted_running(
     It starts when water enters more than ``start_band_k`` above the set point and stops when the
     economizer brings it within ``stop_band_k``, each not before ``hold_s`` after the last change.
     """
-    if since_change_s < hold_s:
-        return running
-    over_k = entering_temp_c - setpoint_c
-    if running:
-        return over_k > stop_band_k
-    return over_k > start_band_k
+    is_due = entering_temp_c - setpoint_c > where(running, stop_band_k, start_band_k)
+    wanted: bool = where(since_change_s < hold_s, running, is_due)
+    return wanted

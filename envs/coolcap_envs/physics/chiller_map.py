@@ -8,6 +8,7 @@ of :mod:`coolcap_envs.physics.chiller` between there and here: continuous, and l
 """
 
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import minimum
 
 
 @law
@@ -57,7 +58,8 @@ def extended_cop(
 ) -> float:
     """Return the coefficient of performance (COP) here.
 
-    ``COPmap(inside) * COPcarnot(here) / COPcarnot(inside)``, at most ``cop_max``. Inside the bounds both Carnot numbers are equal and the map speaks alone.
+    ``COPmap(inside) * COPcarnot(here) / COPcarnot(inside)``, at most ``cop_max``. Inside the
+    bounds both Carnot numbers are equal and the map speaks alone.
 
     Args:
         energy_input_ratio_inside: EIR of the map at the nearest point inside its bounds.
@@ -65,4 +67,5 @@ def extended_cop(
         carnot_cop_inside: The Carnot law at that point.
         cop_max: Ceiling.
     """
-    return min(carnot_cop / (carnot_cop_inside * energy_input_ratio_inside), cop_max)
+    cop: float = minimum(carnot_cop / (carnot_cop_inside * energy_input_ratio_inside), cop_max)
+    return cop

@@ -13,7 +13,7 @@ from coolcap_envs.physics.jit import law
 
 @law
 def pipe_outlet_temp_c(
-    cells_c: NDArray[np.float64], head: int, shift: float, flow_cells: float
+    cells_c: NDArray[np.float64], head: int | np.int64, shift: float, flow_cells: float
 ) -> float:
     """Return the mean temperature of the ``flow_cells`` cells of water that leave next.
 
@@ -33,7 +33,7 @@ def pipe_outlet_temp_c(
     while left > free:
         total += free * cells_c[k]
         left -= free
-        k = (k + 1) % count
+        k = k + 1 if k + 1 < count else 0
         free = 1.0
     total += left * cells_c[k]
     return float(total / flow_cells)
@@ -42,12 +42,12 @@ def pipe_outlet_temp_c(
 @law
 def pipe_push(
     cells_c: NDArray[np.float64],
-    head: int,
+    head: int | np.int64,
     shift: float,
     fill_temp_c: float,
     flow_cells: float,
     inlet_temp_c: float,
-) -> tuple[int, float, float]:
+) -> tuple[int | np.int64, float, float]:
     """Let ``flow_cells`` cells of water in and as many out; return head, shift, fill temperature.
 
     The emptied part of the head cell is the place being filled: ``fill_temp_c`` is the mean
@@ -59,7 +59,7 @@ def pipe_push(
         part = 1.0 - shift
         cells_c[head] = shift * fill_temp_c + part * inlet_temp_c
         left -= part
-        head = (head + 1) % count
+        head = head + 1 if head + 1 < count else 0
         shift = 0.0
         fill_temp_c = inlet_temp_c
     if left > 0.0:
@@ -70,7 +70,7 @@ def pipe_push(
 
 @law
 def pipe_mean_temp_c(
-    cells_c: NDArray[np.float64], head: int, shift: float, fill_temp_c: float
+    cells_c: NDArray[np.float64], head: int | np.int64, shift: float, fill_temp_c: float
 ) -> float:
     """Return the mean temperature of all water in the pipe."""
     count = cells_c.shape[0]

@@ -4,9 +4,13 @@ The coil is dry. That holds while the chilled water is above the hall's dew poin
 below it a real coil also condenses water and needs more cooling for the same air.
 """
 
-import math
+from typing import Final
 
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import exp, log, maximum, minimum, where
+
+_FLOW_MIN_W_PER_K: Final = 1e-9
+"""Stands for no flow where a law divides by one."""
 
 
 @law
@@ -17,7 +21,8 @@ def conductance_ratio(air_flow_ratio: float, water_flow_ratio: float) -> float:
     al., 7th ed., chapters 7 and 8); in the overall conductance the air side, which resists more,
     keeps most of it. The split is an engineering assumption.
     """
-    return math.exp(0.6 * math.log(air_flow_ratio) + 0.4 * math.log(water_flow_ratio))
+    ratio: float = exp(0.6 * log(air_flow_ratio) + 0.4 * log(water_flow_ratio))
+    return ratio
 
 
 @law
@@ -31,16 +36,15 @@ def counterflow_effectiveness(conductance_w_per_k: float, c_one: float, c_two: f
         c_one: Capacity rate of one stream, W/K.
         c_two: Capacity rate of the other, W/K.
     """
-    c_min = min(c_one, c_two)
-    c_max = max(c_one, c_two)
-    if c_min <= 0.0:
-        return 0.0
-    ratio = c_min / c_max
-    ntu = conductance_w_per_k / c_min
-    if ratio > 0.999:
-        return ntu / (1.0 + ntu)
-    e = math.exp(-ntu * (1.0 - ratio))
-    return (1.0 - e) / (1.0 - ratio * e)
+    c_min = minimum(c_one, c_two)
+    c_max = maximum(c_one, c_two)
+    ratio = c_min / maximum(c_max, _FLOW_MIN_W_PER_K)
+    ntu = conductance_w_per_k / maximum(c_min, _FLOW_MIN_W_PER_K)
+    e = exp(-ntu * (1.0 - ratio))
+    is_balanced = ratio > 0.999
+    transferred = where(is_balanced, ntu, 1.0 - e) / where(is_balanced, 1.0 + ntu, 1.0 - ratio * e)
+    effectiveness: float = where(c_min <= 0.0, 0.0, transferred)
+    return effectiveness
 
 
 @law
@@ -49,9 +53,9 @@ def fan_power_w(speed_ratio: float, design_power_w: float, exponent: float) -> f
 
     ``n`` is below 3 because the under-floor or aisle pressure is held at a set point.
     """
-    if speed_ratio <= 0.0:
-        return 0.0
-    return design_power_w * math.exp(exponent * math.log(speed_ratio))
+    moving_w = design_power_w * exp(exponent * log(maximum(speed_ratio, 1e-9)))
+    power_w: float = where(speed_ratio <= 0.0, 0.0, moving_w)
+    return power_w
 
 
 @law
@@ -61,4 +65,5 @@ def equal_percentage_flow_ratio(valve_ratio: float, rangeability: float) -> floa
     Inherent characteristic (IEC 60534-2-4); pressure across the valve is taken as constant. A
     closed valve passes ``1/R``.
     """
-    return math.exp((valve_ratio - 1.0) * math.log(rangeability))
+    ratio: float = exp((valve_ratio - 1.0) * log(rangeability))
+    return ratio

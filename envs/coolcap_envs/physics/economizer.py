@@ -1,6 +1,7 @@
 """Waterside economizer: a plate heat exchanger between tower water and return water."""
 
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import maximum, minimum, where
 
 
 @law
@@ -20,7 +21,10 @@ def precooled_temp_c(
     cooling below the set point.
     """
     difference_k = return_temp_c - tower_water_temp_c
-    if difference_k <= min_difference_k or chw_w_per_k <= 0.0 or return_temp_c <= setpoint_c:
-        return return_temp_c
-    share = effectiveness * min(chw_w_per_k, cw_w_per_k) / chw_w_per_k
-    return max(return_temp_c - share * difference_k, setpoint_c)
+    share = effectiveness * minimum(chw_w_per_k, cw_w_per_k) / maximum(chw_w_per_k, 1e-9)
+    cooled_c = maximum(return_temp_c - share * difference_k, setpoint_c)
+    is_closed = (
+        (difference_k <= min_difference_k) | (chw_w_per_k <= 0.0) | (return_temp_c <= setpoint_c)
+    )
+    precooled_c: float = where(is_closed, return_temp_c, cooled_c)
+    return precooled_c

@@ -9,6 +9,7 @@ half second (5 to 43 %), voltage dependence of leakage, and differences between 
 import math
 
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import maximum, minimum, where
 
 
 @law
@@ -40,9 +41,12 @@ def active_power_share(
         knee_clock_ratio: ``fk``, clock above which voltage rises.
         slope_high: Slope above it, :func:`slope_above_knee`.
     """
-    if clock_ratio <= knee_clock_ratio:
-        return fixed_share + slope_low * clock_ratio
-    return power_at_knee + slope_high * (clock_ratio - knee_clock_ratio)
+    share: float = where(
+        clock_ratio <= knee_clock_ratio,
+        fixed_share + slope_low * clock_ratio,
+        power_at_knee + slope_high * (clock_ratio - knee_clock_ratio),
+    )
+    return share
 
 
 @law
@@ -58,9 +62,12 @@ def clock_at_power_share(
 
     Takes the inverses of the slopes: a division costs as much as the rest of it.
     """
-    if power_share <= power_at_knee:
-        return (power_share - fixed_share) * per_slope_low
-    return knee_clock_ratio + (power_share - power_at_knee) * per_slope_high
+    clock_ratio: float = where(
+        power_share <= power_at_knee,
+        (power_share - fixed_share) * per_slope_low,
+        knee_clock_ratio + (power_share - power_at_knee) * per_slope_high,
+    )
+    return clock_ratio
 
 
 @law
@@ -78,14 +85,14 @@ def time_ratio(
         knee_sensitivity: ``k2``.
         knee_clock_ratio: ``fk``.
     """
-    if clock_ratio >= 1.0:
-        return 1.0
     inverse = 1.0 / clock_ratio
-    return (
+    slowed = (
         1.0
         + sensitivity * (inverse - 1.0)
-        + knee_sensitivity * max(knee_clock_ratio * inverse - 1.0, 0.0)
+        + knee_sensitivity * maximum(knee_clock_ratio * inverse - 1.0, 0.0)
     )
+    time: float = where(clock_ratio >= 1.0, 1.0, slowed)
+    return time
 
 
 @law
@@ -113,7 +120,9 @@ def leakage_ratio(die_temp_c: float, reference_temp_c: float, leakage_per_k: flo
     ``1 + l*(T - Tref)``, with ``l`` of 0 to 0.0053 per kelvin measured on four GPUs at fixed load.
     Linear, and bounded to 0.7 to 1.5 where nobody has measured.
     """
-    return min(max(1.0 + leakage_per_k * (die_temp_c - reference_temp_c), 0.7), 1.5)
+    linear = 1.0 + leakage_per_k * (die_temp_c - reference_temp_c)
+    ratio: float = minimum(maximum(linear, 0.7), 1.5)
+    return ratio
 
 
 @law
@@ -189,10 +198,15 @@ def throttle_clock_ratio(
     half; it recovers by 0.03 only below a hysteresis of 3 K. Levels are those NVML reports for an
     H100 (87 and 89 °C); step sizes are an assumption, vendors do not publish theirs.
     """
-    if die_temp_c >= hard_temp_c:
-        return max(min(clock_limit_ratio, 0.5), clock_min_ratio)
-    if die_temp_c >= slow_temp_c:
-        return max(clock_limit_ratio - 0.06, clock_min_ratio)
-    if die_temp_c < slow_temp_c - 3.0:
-        return min(clock_limit_ratio + 0.03, 1.0)
-    return clock_limit_ratio
+    falling = where(
+        die_temp_c >= hard_temp_c, minimum(clock_limit_ratio, 0.5), clock_limit_ratio - 0.06
+    )
+    rising = where(
+        die_temp_c < slow_temp_c - 3.0, minimum(clock_limit_ratio + 0.03, 1.0), clock_limit_ratio
+    )
+    limit: float = where(
+        (die_temp_c >= slow_temp_c) | (die_temp_c >= hard_temp_c),
+        maximum(falling, clock_min_ratio),
+        rising,
+    )
+    return limit

@@ -10,6 +10,7 @@ from coolcap_envs.physics.gpu import (
     time_ratio,
 )
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import maximum, minimum, negated, where
 from coolcap_envs.physics.records import Record
 
 CAP_TRACKING_RATIO: Final = 0.99
@@ -34,7 +35,8 @@ def class_power_w(clock_ratio: float, idle_w: float, work: Record) -> float:
         knee_clock_ratio=work.power_knee_clock_ratio,
         slope_high=work.slope_high,
     )
-    return max(float(work.full_power_w) * share, idle_w)
+    power_w: float = maximum(work.full_power_w * share, idle_w)
+    return power_w
 
 
 @law
@@ -77,20 +79,19 @@ def operating_point(
         idle_w: Power without work.
         work: Row of the workload class.
     """
-    clock = max(clock_limit_ratio, clock_min_ratio)
-    time = class_time_ratio(clock_ratio=clock, work=work)
-    busy = min(load_ratio * time, 1.0)
-    active_w = class_power_w(clock_ratio=clock, idle_w=idle_w, work=work)
-    share = activity(busy_ratio=busy, half_load=work.half_load)
-    power_w = idle_w + share * (active_w - idle_w)
+    free_clock = maximum(clock_limit_ratio, clock_min_ratio)
+    free_time = class_time_ratio(clock_ratio=free_clock, work=work)
+    free_busy = minimum(load_ratio * free_time, 1.0)
+    active_w = class_power_w(clock_ratio=free_clock, idle_w=idle_w, work=work)
+    share = activity(busy_ratio=free_busy, half_load=work.half_load)
+    free_w = idle_w + share * (active_w - idle_w)
     is_bursty = work.half_load >= BURSTY_HALF_LOAD
-    if (active_w if is_bursty else power_w) * power_scale <= cap_w:
-        return clock, time, busy, power_w
+    fits = where(is_bursty, active_w, free_w) * power_scale <= cap_w
 
-    room_w = max(cap_w / power_scale - idle_w, 0.0)
-    steps = 1 if is_bursty else _SEARCH_STEPS
-    peak = 1.0 if is_bursty else share
-    for _ in range(steps):
+    room_w = maximum(cap_w / power_scale - idle_w, 0.0)
+    peak = where(is_bursty, 1.0, share)
+    clock, time, busy = free_clock, free_time, free_busy
+    for _ in range(_SEARCH_STEPS):
         clock = clock_at_power_share(
             power_share=(idle_w + room_w / peak) * work.per_full_power,
             fixed_share=work.fixed_share,
@@ -99,19 +100,22 @@ def operating_point(
             per_slope_low=work.per_slope_low,
             per_slope_high=work.per_slope_high,
         )
-        clock = max(min(clock, clock_limit_ratio), clock_min_ratio)
+        clock = maximum(minimum(clock, clock_limit_ratio), clock_min_ratio)
         time = class_time_ratio(clock_ratio=clock, work=work)
-        before = busy
-        busy = min(load_ratio * time, 1.0)
-        if busy == before:  # as soon as the GPU is busy all the time
-            break
+        busy = minimum(load_ratio * time, 1.0)
         share = activity(busy_ratio=busy, half_load=work.half_load)
-        peak = share
+        peak = where(is_bursty, 1.0, share)  # bursty work is found at the first step already
     active_w = class_power_w(clock_ratio=clock, idle_w=idle_w, work=work)
     power_w = idle_w + share * (active_w - idle_w)
-    if not is_bursty and power_w > idle_w + room_w and clock > clock_min_ratio:
-        busy = busy_at_activity(
-            activity_ratio=room_w / (active_w - idle_w), half_load=work.half_load
-        )
-        power_w = idle_w + room_w
-    return clock, time, busy, power_w
+    paused = (power_w > idle_w + room_w) & (clock > clock_min_ratio) & negated(is_bursty)
+    paused_busy = busy_at_activity(
+        activity_ratio=room_w / (active_w - idle_w), half_load=work.half_load
+    )
+    busy = where(paused, paused_busy, busy)
+    power_w = where(paused, idle_w + room_w, power_w)
+    return (
+        where(fits, free_clock, clock),
+        where(fits, free_time, time),
+        where(fits, free_busy, busy),
+        where(fits, free_w, power_w),
+    )

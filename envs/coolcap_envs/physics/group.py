@@ -12,6 +12,7 @@ from coolcap_envs.physics.gpu import (
 )
 from coolcap_envs.physics.gpu_cap import BURSTY_HALF_LOAD, CAP_TRACKING_RATIO, operating_point
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import minimum, where
 from coolcap_envs.physics.rack import inlet_temp_c, recirculation_with_shortage
 from coolcap_envs.physics.records import SUBSTEP_S, Record
 from coolcap_envs.physics.server import fan_power_w, fan_target_ratio, supply_loss_w
@@ -21,18 +22,25 @@ _RESTART_TEMP_C: Final = 60.0
 """Die temperature below which a device that shut itself down is started again. Assumption."""
 _PER_SUBSTEP: Final = 1.0 / SUBSTEP_S
 
-PREFILL: Final = 1
-DECODE: Final = 2
-MEMORY_BOUND: Final = 3
+PREFILL: Final = 1.0
+DECODE: Final = 2.0
+MEMORY_BOUND: Final = 3.0
 """Places of classes in ``WORKLOAD_CLASSES``."""
 
 
 @law
-def backlog_max_s(work_class: int, q: Record) -> float:
+def has_latency(work_class: float) -> bool:
+    """Return whether requests of a class have a latency target."""
+    result: bool = (work_class == PREFILL) | (work_class == DECODE)
+    return result
+
+
+@law
+def backlog_max_s(work_class: float, q: Record) -> float:
     """Return how much work of a class may wait; training does not queue."""
-    if work_class in (PREFILL, DECODE):
-        return float(q.service_inference_backlog_max_s)
-    return float(q.service_batch_backlog_max_s) if work_class == MEMORY_BOUND else 0.0
+    waits_s = where(work_class == MEMORY_BOUND, q.service_batch_backlog_max_s, 0.0)
+    most_s: float = where(has_latency(work_class), q.service_inference_backlog_max_s, waits_s)
+    return most_s
 
 
 @law
@@ -41,10 +49,10 @@ def begin_step(g: Record, c: Record, i: Record) -> None:
 
     A new job does not inherit the queue of the last: what waited is given up.
     """
-    if g.work_class != i.work_class:
-        g.lost_gpu_s += c.gpu_count * g.backlog_s
-        g.backlog_s = 0.0
-        g.work_class = i.work_class
+    is_new = g.work_class != i.work_class
+    g.lost_gpu_s += where(is_new, c.gpu_count * g.backlog_s, 0.0)
+    g.backlog_s = where(is_new, 0.0, g.backlog_s)
+    g.work_class = i.work_class
     g.gpu_power_w = 0.0
     g.it_power_w = 0.0
     g.clock_ratio = 0.0
@@ -104,19 +112,18 @@ def substep(
 
     # Work and power of one GPU. The cap refers to the group's hungriest unit: all wait for it.
     load = backlog_before_s * _PER_SUBSTEP + i.demand_ratio
-    if g.stopped != 0:
-        load = 0.0
+    load = where(g.stopped != 0.0, 0.0, load)
     clock, time, busy, model_power_w = operating_point(
         load_ratio=load,
         cap_w=CAP_TRACKING_RATIO * i.power_cap_w,
         power_scale=leak * c.pace_power_ratio,
-        clock_limit_ratio=min(i.clock_max_ratio, g.throttle_ratio),
+        clock_limit_ratio=minimum(i.clock_max_ratio, g.throttle_ratio),
         clock_min_ratio=m.device_clock_min_ratio,
         idle_w=m.device_idle_power_w,
         work=work,
     )
     power_w = model_power_w * leak * c.power_ratio
-    served_ratio = min(busy / time, load)
+    served_ratio = minimum(busy / time, load)
     backlog_s, lost_s = backlog_next_s(
         backlog_s=backlog_before_s,
         offered_s=i.demand_ratio * SUBSTEP_S,
@@ -185,12 +192,9 @@ def substep(
     g.throttle_ratio = throttle
     g.backlog_s = backlog_s
     g.time_ratio = time
-    if lost_s > 0.0:
-        g.lost_gpu_s += n * lost_s
-    if hot_c >= shutdown_c:
-        g.stopped = 1
-    elif hot_c < _RESTART_TEMP_C:
-        g.stopped = 0
+    g.lost_gpu_s += n * lost_s
+    restarted = where(hot_c < _RESTART_TEMP_C, 0.0, g.stopped)
+    g.stopped = where(hot_c >= shutdown_c, 1.0, restarted)
     g.inlet_temp_c = inlet
     g.hot_die_temp_c = hot_c
     g.gpu_power_w += part * power_w
@@ -211,26 +215,25 @@ def end_step(
     g.offered_gpu_s += c.gpu_count * i.demand_ratio * step_s
     g.memory_busy_ratio = g.work_rate_ratio * work.memory_busy_ratio
     # An engine that serves few sequences runs kernels most of the time all the same.
-    g.util_ratio = (
-        g.busy_ratio
-        if work.half_load >= BURSTY_HALF_LOAD
-        else activity(busy_ratio=g.busy_ratio, half_load=work.half_load)
+    g.util_ratio = where(
+        work.half_load >= BURSTY_HALF_LOAD,
+        g.busy_ratio,
+        activity(busy_ratio=g.busy_ratio, half_load=work.half_load),
     )
     g.hot_hbm_temp_c = g.hot_die_temp_c + m.device_hbm_rise_k * g.memory_busy_ratio
-    if g.work_class in (PREFILL, DECODE):
-        g.latency_ratio = latency_ratio(
-            offered_ratio=i.demand_ratio,
-            throughput=1.0 / g.time_ratio,
-            backlog_s=g.backlog_s,
-            design_load_ratio=q.service_latency_load_ratio,
-            target_s=q.service_latency_target_s,
-        )
-    else:
-        g.latency_ratio = 0.0
+    latency = latency_ratio(
+        offered_ratio=i.demand_ratio,
+        throughput=1.0 / g.time_ratio,
+        backlog_s=g.backlog_s,
+        design_load_ratio=q.service_latency_load_ratio,
+        target_s=q.service_latency_target_s,
+    )
+    g.latency_ratio = where(has_latency(g.work_class), latency, 0.0)
 
 
 @law
 def stored_heat_j(g: Record, c: Record, m: Record) -> float:
     """Return the heat in dies and heat sinks of a group above 0 °C."""
     per_gpu = m.die_capacity_w_per_k * g.die_temp_c + m.sink_capacity_w_per_k * g.sink_temp_c
-    return float(c.gpu_count * per_gpu * SUBSTEP_S)
+    stored_j: float = c.gpu_count * per_gpu * SUBSTEP_S
+    return stored_j

@@ -1,12 +1,12 @@
 """The kernel: a whole batch of plants advanced by one control step.
 
-A control step is a number of substeps of 5 s, six for the 30 s of the policy. Plants do not
-interact, so running them on several threads changes no bit of the result. Every step closes the
-energy balance over all streams and stores: electricity in = heat to the atmosphere + change of
-stored heat.
+A control step is a number of substeps of 5 s, six for the 30 s of the policy. The plants of a tile
+advance together, one per lane. Plants do not interact, so neither the lane nor the thread a plant
+runs in changes a bit of the result. Every step closes the energy balance over all streams and
+stores: electricity in = heat to the atmosphere + change of stored heat.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numba
 import numpy as np
@@ -16,66 +16,77 @@ from coolcap_envs.physics.batch import Batch
 from coolcap_envs.physics.constants import JOULE_PER_KWH, SECONDS_PER_HOUR
 from coolcap_envs.physics.electrical import distribution_loss_w, ups_loss_w
 from coolcap_envs.physics.jit import is_compiled, kernel, law, parallel_kernel
+from coolcap_envs.physics.lanes import LANES, any_lane, lanes_of, maximum
 from coolcap_envs.physics.rack import supply_shortage_ratio
-from coolcap_envs.physics.records import SUBSTEP_S, Record, Records
+from coolcap_envs.physics.records import SUBSTEP_S, Record
 
 YEAR_START_S: Final = 1_735_689_600.0
 """First row of hourly series: 2025-01-01 00:00 UTC, seconds since 1970. Years have 8760 hours."""
 
 
 @law
-def take_outside(p: Record, hourly: Record) -> None:
-    """Set weather, price and carbon intensity of plant ``p`` from its hourly series.
+def take_outside(plants: Record, hourly: Record, series: Record) -> None:
+    """Set weather, price and carbon intensity of a tile from the hourly series of each plant.
 
     Weather is interpolated between hours; price and carbon hold for the hour.
     """
-    hours = hourly.shape[0]
-    at = ((p.time_s - YEAR_START_S) / SECONDS_PER_HOUR) % hours
-    row = int(at)
-    part = at - row
-    row = row % hours
-    after = (row + 1) % hours
-    p.outdoor_temp_c = (1.0 - part) * hourly[row, 0] + part * hourly[after, 0]
-    p.wet_bulb_temp_c = (1.0 - part) * hourly[row, 1] + part * hourly[after, 1]
-    p.price_usd_per_kwh = hourly[row, 2]
-    p.grid_carbon_g_per_kwh = hourly[row, 3]
+    hours = hourly.shape[1]
+    for k in range(LANES):
+        values = hourly[series[k]]
+        at = ((plants.time_s[k] - YEAR_START_S) / SECONDS_PER_HOUR) % hours
+        row = int(at)
+        part = at - row
+        row = row % hours
+        after = row + 1 if row + 1 < hours else 0
+        plants.outdoor_temp_c[k] = (1.0 - part) * values[row, 0] + part * values[after, 0]
+        plants.wet_bulb_temp_c[k] = (1.0 - part) * values[row, 1] + part * values[after, 1]
+        plants.price_usd_per_kwh[k] = values[row, 2]
+        plants.grid_carbon_g_per_kwh[k] = values[row, 3]
 
 
 @law
-def stored_heat_j(
-    p: Record,
-    q: Record,
-    cells_c: Record,
-    groups: Record,
-    group_parameters: Record,
-    models: Record,
-) -> float:
-    """Return all heat stored in a plant above 0 °C."""
-    total = air_side.stored_heat_j(p=p, q=q) + water_side.stored_heat_j(p=p, q=q, cells_c=cells_c)
-    for n in range(groups.shape[0]):
-        c = group_parameters[n]
-        total += group.stored_heat_j(g=groups[n], c=c, m=models[c.model])
-    return total
+def take_work(batch: Batch, t: int, n: int) -> None:
+    """Look up what class of work group ``n`` of each plant of tile ``t`` runs, if it is new."""
+    g, i = lanes_of(batch.groups[t, n]), lanes_of(batch.group_inputs[t, n])
+    if not any_lane(g.work_class != i.work_class):
+        return
+    for k in range(LANES):
+        row = int(batch.group_inputs[t, n].work_class[k])
+        for f in range(batch.work_values.shape[2]):
+            value = batch.class_values[t, batch.model_of[n], row, f, k]
+            batch.work_values[t, n, f, k] = value
 
 
 @law
-def advance_one(
-    p: Record,
-    cells_c: Record,
-    groups: Record,
-    q: Record,
-    group_parameters: Record,
-    models: Record,
-    classes: Record,
-    i: Record,
-    group_inputs: Record,
-    hourly: Record,
-    substeps: int,
-) -> None:
-    """Advance one plant by one control step of ``substeps`` substeps."""
-    take_outside(p=p, hourly=hourly)
-    for n in range(groups.shape[0]):
-        group.begin_step(g=groups[n], c=group_parameters[n], i=group_inputs[n])
+def stored_heat_j(batch: Batch, t: int) -> float:
+    """Return all heat stored in each plant of tile ``t`` above 0 °C."""
+    p, q = lanes_of(batch.plant[t]), lanes_of(batch.parameters[t])
+    total_j: float = air_side.stored_heat_j(p=p, q=q) + water_side.stored_heat_j(
+        plants=batch.plant[t], p=p, q=q, cells_c=batch.pipes_c[t]
+    )
+    for n in range(batch.groups.shape[1]):
+        total_j += group.stored_heat_j(
+            g=lanes_of(batch.groups[t, n]),
+            c=lanes_of(batch.group_parameters[t, n]),
+            m=lanes_of(batch.models[t, batch.model_of[n]]),
+        )
+    return total_j
+
+
+@law
+def advance_tile(batch: Batch, t: int, substeps: int) -> None:
+    """Advance the plants of tile ``t`` by one control step of ``substeps`` substeps."""
+    plants, cells_c = batch.plant[t], batch.pipes_c[t]
+    p, q, i = lanes_of(plants), lanes_of(batch.parameters[t]), lanes_of(batch.inputs[t])
+    group_count = batch.groups.shape[1]
+    take_outside(plants=plants, hourly=batch.hourly, series=batch.series[t])
+    for n in range(group_count):
+        take_work(batch=batch, t=t, n=n)
+        group.begin_step(
+            g=lanes_of(batch.groups[t, n]),
+            c=lanes_of(batch.group_parameters[t, n]),
+            i=lanes_of(batch.group_inputs[t, n]),
+        )
     it_w = crah_w = chiller_w = pump_w = tower_w = loss_w = chiller_load_w = economizer_w = 0.0
     rejected_w = makeup_kg = 0.0
     part = 1.0 / substeps
@@ -90,14 +101,13 @@ def advance_one(
         heat_w = 0.0
         input_w = 0.0
         demand_kg_per_s = 0.0
-        for n in range(groups.shape[0]):
-            c = group_parameters[n]
+        for n in range(group_count):
             g_heat_w, g_input_w, g_air_kg_per_s = group.substep(
-                g=groups[n],
-                c=c,
-                i=group_inputs[n],
-                m=models[c.model],
-                work=classes[c.model, group_inputs[n].work_class],
+                g=lanes_of(batch.groups[t, n]),
+                c=lanes_of(batch.group_parameters[t, n]),
+                i=lanes_of(batch.group_inputs[t, n]),
+                m=lanes_of(batch.models[t, batch.model_of[n]]),
+                work=lanes_of(batch.work[t, n]),
                 q=q,
                 cold_temp_c=p.cold_temp_c,
                 hot_temp_c=p.hot_temp_c,
@@ -119,8 +129,8 @@ def advance_one(
             square_share=q.electrical_ups_square_loss_ratio,
         )
 
-        water_temp_c = water_side.coil_water_temp_c(
-            p=p, q=q, cells_c=cells_c, water_kg_per_s=water_kg_per_s
+        water_side.empty_pipes(
+            plants=plants, p=p, q=q, cells_c=cells_c, water_kg_per_s=water_kg_per_s
         )
         coil_w = air_side.exchange(
             p=p,
@@ -128,13 +138,14 @@ def advance_one(
             i=i,
             supply_kg_per_s=supply_kg_per_s,
             water_kg_per_s=water_kg_per_s,
-            water_temp_c=water_temp_c,
+            water_temp_c=p.chw_supply_temp_c,
             fan_w=fan_w,
             heat_w=heat_w + cable_w,
         )
         eco_w, load_w, compressor_w, chw_pump_w = water_side.chilled_water(
-            p=p, q=q, i=i, cells_c=cells_c, water_kg_per_s=water_kg_per_s, coil_heat_w=coil_w
+            p=p, q=q, i=i, water_kg_per_s=water_kg_per_s, coil_heat_w=coil_w
         )
+        water_side.fill_pipes(plants=plants, cells_c=cells_c)
         out_w, tower_fan_w, cw_pump_w, makeup = water_side.condenser_water(
             p=p, q=q, i=i, economizer_w=eco_w, condenser_w=load_w + compressor_w
         )
@@ -165,29 +176,22 @@ def advance_one(
     p.chiller_load_w = chiller_load_w * part
     p.economizer_load_w = economizer_w * part
     p.makeup_water_kg += makeup_kg
-    inlet_c = groups[0].inlet_temp_c
-    for n in range(groups.shape[0]):
-        c = group_parameters[n]
+    inlet_c = lanes_of(batch.groups[t, 0]).inlet_temp_c
+    for n in range(group_count):
+        g = lanes_of(batch.groups[t, n])
         group.end_step(
-            g=groups[n],
-            c=c,
-            i=group_inputs[n],
-            m=models[c.model],
-            work=classes[c.model, group_inputs[n].work_class],
+            g=g,
+            c=lanes_of(batch.group_parameters[t, n]),
+            i=lanes_of(batch.group_inputs[t, n]),
+            m=lanes_of(batch.models[t, batch.model_of[n]]),
+            work=lanes_of(batch.work[t, n]),
             q=q,
             step_s=step_s,
         )
-        inlet_c = max(inlet_c, groups[n].inlet_temp_c)
+        inlet_c = maximum(inlet_c, g.inlet_temp_c)
     p.inlet_temp_max_c = inlet_c
 
-    stored_j = stored_heat_j(
-        p=p,
-        q=q,
-        cells_c=cells_c,
-        groups=groups,
-        group_parameters=group_parameters,
-        models=models,
-    )
+    stored_j = stored_heat_j(batch=batch, t=t)
     in_j = p.facility_power_w * step_s
     out_j = rejected_w * SUBSTEP_S
     p.energy_residual_ratio = (in_j - out_j - (stored_j - p.stored_heat_j)) / in_j
@@ -226,107 +230,39 @@ def record_step(
 
 
 @kernel
-def _settle(
-    plant: Record,
-    pipes_c: Record,
-    groups: Record,
-    parameters: Record,
-    group_parameters: Record,
-    models: Record,
-    hourly: Record,
-    series: Record,
-) -> None:
-    for b in range(plant.shape[0]):
-        take_outside(p=plant[b], hourly=hourly[series[b]])
-        plant[b].stored_heat_j = stored_heat_j(
-            p=plant[b],
-            q=parameters[b],
-            cells_c=pipes_c[b],
-            groups=groups[b],
-            group_parameters=group_parameters[b],
-            models=models[b],
-        )
+def _settle(batch: Batch) -> None:
+    for t in range(batch.plant.shape[0]):
+        take_outside(plants=batch.plant[t], hourly=batch.hourly, series=batch.series[t])
+        lanes_of(batch.plant[t]).stored_heat_j = stored_heat_j(batch=batch, t=t)
 
 
 @kernel
-def _advance_serial(
-    plant: Record,
-    pipes_c: Record,
-    groups: Record,
-    parameters: Record,
-    group_parameters: Record,
-    models: Record,
-    classes: Record,
-    inputs: Record,
-    group_inputs: Record,
-    hourly: Record,
-    series: Record,
-    substeps: int,
-) -> None:
-    for b in range(plant.shape[0]):
-        advance_one(
-            p=plant[b],
-            cells_c=pipes_c[b],
-            groups=groups[b],
-            q=parameters[b],
-            group_parameters=group_parameters[b],
-            models=models[b],
-            classes=classes[b],
-            i=inputs[b],
-            group_inputs=group_inputs[b],
-            hourly=hourly[series[b]],
-            substeps=substeps,
-        )
+def _advance_serial(batch: Batch, substeps: int) -> None:
+    for t in range(batch.plant.shape[0]):
+        advance_tile(batch=batch, t=t, substeps=substeps)
 
 
 @parallel_kernel
-def _advance_parallel(
-    plant: Record,
-    pipes_c: Record,
-    groups: Record,
-    parameters: Record,
-    group_parameters: Record,
-    models: Record,
-    classes: Record,
-    inputs: Record,
-    group_inputs: Record,
-    hourly: Record,
-    series: Record,
-    substeps: int,
-) -> None:
-    for b in numba.prange(plant.shape[0]):
-        advance_one(
-            p=plant[b],
-            cells_c=pipes_c[b],
-            groups=groups[b],
-            q=parameters[b],
-            group_parameters=group_parameters[b],
-            models=models[b],
-            classes=classes[b],
-            i=inputs[b],
-            group_inputs=group_inputs[b],
-            hourly=hourly[series[b]],
-            substeps=substeps,
-        )
+def _advance_parallel(batch: Batch, substeps: int) -> None:
+    for t in numba.prange(batch.plant.shape[0]):
+        advance_tile(batch=batch, t=t, substeps=substeps)
 
 
-def readable(records: Records) -> Records:
-    """Return ``records`` as kernels need them: with named fields when run uncompiled to debug."""
-    return records if is_compiled() else records.view(np.recarray)
+def readable(batch: Batch) -> Batch:
+    """Return ``batch`` as kernels need it: with named fields when run uncompiled to debug."""
+    if is_compiled():
+        return batch
+    named: dict[str, Any] = {
+        name: value.view(np.recarray)
+        for name, value in batch._asdict().items()
+        if isinstance(value, np.ndarray) and value.dtype.names
+    }
+    return batch._replace(**named)
 
 
 def settle(batch: Batch) -> None:
     """Set weather and stored heat after the state was set by hand."""
-    _settle(
-        readable(batch.plant),
-        batch.pipes_c,
-        readable(batch.groups),
-        readable(batch.parameters),
-        readable(batch.group_parameters),
-        readable(batch.models),
-        batch.hourly,
-        batch.series,
-    )
+    _settle(readable(batch))
 
 
 def advance(batch: Batch, *, substeps: int, parallel: bool = False) -> None:
@@ -335,20 +271,7 @@ def advance(batch: Batch, *, substeps: int, parallel: bool = False) -> None:
     Args:
         batch: The plants, their parameters and inputs.
         substeps: Length of the step in substeps of 5 s.
-        parallel: Spread plants over Numba's threads; the result is the same bit for bit.
+        parallel: Spread tiles over Numba's threads; the result is the same bit for bit.
     """
     run = _advance_parallel if parallel and is_compiled() else _advance_serial
-    run(
-        readable(batch.plant),
-        batch.pipes_c,
-        readable(batch.groups),
-        readable(batch.parameters),
-        readable(batch.group_parameters),
-        readable(batch.models),
-        readable(batch.classes),
-        readable(batch.inputs),
-        readable(batch.group_inputs),
-        batch.hourly,
-        batch.series,
-        substeps,
-    )
+    run(readable(batch), substeps)

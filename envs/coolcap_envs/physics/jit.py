@@ -48,13 +48,18 @@ def cache_folder() -> Path:
 _CACHE_FOLDER: Final = str(cache_folder())
 
 
-def _compile(function: Function, *, parallel: bool) -> Function:
+def _compile(function: Function, *, parallel: bool = False, inline: bool = False) -> Function:
     before = _CONFIG.CACHE_DIR
     _CONFIG.CACHE_DIR = _CACHE_FOLDER  # read once, when caching is switched on for a function
     try:
         # error_model: a division by zero gives inf as in NumPy, without a branch per division.
         jit = cast("Any", numba.njit)(
-            cache=True, nogil=True, error_model="numpy", fastmath=False, parallel=parallel
+            cache=True,
+            nogil=True,
+            error_model="numpy",
+            fastmath=False,
+            parallel=parallel,
+            forceinline=inline,
         )
         return cast("Function", jit(function))
     finally:
@@ -72,13 +77,13 @@ def use_threads(count: int) -> None:
 
 
 def law(function: Function) -> Function:
-    """Compile a scalar law; the compiler fuses it into the kernels that call it."""
-    return _compile(function, parallel=False)
+    """Compile a law, for numbers or lanes; the compiler fuses it into the kernels that call it."""
+    return _compile(function, inline=True)
 
 
 def kernel(function: Function) -> Function:
     """Compile a serial kernel that releases the interpreter lock."""
-    return _compile(function, parallel=False)
+    return _compile(function)
 
 
 def parallel_kernel(function: Function) -> Function:

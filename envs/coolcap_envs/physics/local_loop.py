@@ -4,12 +4,14 @@ They are part of the plant. Setpoints are what we send them; what they do with t
 """
 
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import maximum, minimum
 
 
 @law
 def slewed(value: float, wanted: float, step_max: float) -> float:
     """Return ``value`` moved towards ``wanted`` by at most ``step_max``."""
-    return value + min(max(wanted - value, -step_max), step_max)
+    moved: float = value + minimum(maximum(wanted - value, -step_max), step_max)
+    return moved
 
 
 @law
@@ -20,10 +22,13 @@ def integral_next(
 
     It is held to 0 to 1, the range of the actuator, so that it cannot wind up beyond it.
     """
-    return min(max(integral + gain_per_k * error_k * dt_s / integral_time_s, 0.0), 1.0)
+    grown = integral + gain_per_k * error_k * dt_s / integral_time_s
+    held: float = minimum(maximum(grown, 0.0), 1.0)
+    return held
 
 
 @law
 def actuator_target(integral: float, error_k: float, gain_per_k: float) -> float:
     """Return the position a PI controller asks of its actuator: ``I + K*e`` within 0 to 1."""
-    return min(max(integral + gain_per_k * error_k, 0.0), 1.0)
+    target: float = minimum(maximum(integral + gain_per_k * error_k, 0.0), 1.0)
+    return target

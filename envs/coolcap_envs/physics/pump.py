@@ -1,8 +1,7 @@
 """Pumps with variable-speed drives."""
 
-import math
-
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import exp, log, maximum, where
 
 
 @law
@@ -14,6 +13,6 @@ def pump_power_w(
     ``n`` is 2 to 2.5 when a differential pressure is held, 3 when it is reset with flow. All of it
     ends as heat in the water. Neglected: the fall of drive efficiency below 30 % speed.
     """
-    if flow_ratio <= 0.0:
-        return 0.0
-    return design_power_w * math.exp(exponent * math.log(max(flow_ratio, min_flow_ratio)))
+    running_w = design_power_w * exp(exponent * log(maximum(flow_ratio, min_flow_ratio)))
+    power_w: float = where(flow_ratio <= 0.0, 0.0, running_w)
+    return power_w

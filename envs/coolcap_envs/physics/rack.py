@@ -1,6 +1,7 @@
 """Air between CRAH and servers: recirculation, and what happens when supply falls short."""
 
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import maximum, where
 
 
 @law
@@ -11,9 +12,9 @@ def supply_shortage_ratio(supply_kg_per_s: float, cold_demand_kg_per_s: float) -
     rest comes from the hot aisle: the shortage adds to every rack's recirculation, which is why
     slowing CRAH fans below IT flow never pays.
     """
-    if supply_kg_per_s >= cold_demand_kg_per_s:
-        return 0.0
-    return 1.0 - supply_kg_per_s / cold_demand_kg_per_s
+    missing = 1.0 - supply_kg_per_s / maximum(cold_demand_kg_per_s, 1e-9)
+    shortage: float = where(supply_kg_per_s >= cold_demand_kg_per_s, 0.0, missing)
+    return shortage
 
 
 @law

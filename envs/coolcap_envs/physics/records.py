@@ -1,7 +1,9 @@
-"""Record types of the batched kernels: one row per environment, or per environment and group.
+"""Record types: what a plant, a group, a model and a class of work are made of.
 
-A record array with a leading batch axis is state that can be copied with one assignment
-(``state[i] = other[j]``) and that kernels read by name (``p.cold_temp_c``).
+The types below name the numbers of one plant or group. A batch holds them in *tiles* of ``LANES``
+plants: :func:`in_lanes` makes each field that many numbers, so that kernels read and write the same
+field of eight plants as one vector (``p.cold_temp_c``). Every field is 8 bytes wide, which lets
+:mod:`coolcap_envs.physics.batch` copy plants without knowing their fields.
 """
 
 from typing import Any, Final
@@ -9,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from coolcap_envs.physics.lane_types import LANES
 from coolcap_envs.physics.parameters import (
     CLASS_PARAMETERS,
     GPU_PARAMETERS,
@@ -27,9 +30,15 @@ PIPE_CELLS: Final = 16
 """Cells of the chilled-water pipe."""
 
 
-def _dtype(*fields: str, integers: tuple[str, ...] = ()) -> np.dtype[np.void]:
-    pairs = [(name, np.float64) for name in fields] + [(name, np.int64) for name in integers]
+def _dtype(*fields: str, words: tuple[str, ...] = ()) -> np.dtype[np.void]:
+    pairs = [(name, np.float64) for name in fields] + [(name, np.uint64) for name in words]
     return np.dtype(pairs, align=True)
+
+
+def in_lanes(dtype: np.dtype[np.void]) -> np.dtype[np.void]:
+    """Return the record type of a tile: every field holds one number per lane."""
+    names = dtype.names or ()
+    return np.dtype([(name, dtype[name], (LANES,)) for name in names])
 
 
 _SPREADS: Final = ("power_spread_ratio", "resistance_spread_ratio")
@@ -54,14 +63,14 @@ CLASS_DERIVED: Final = (
 )
 
 PLANT_PARAMETER_DTYPE: Final = _dtype(*(p.field for p in PLANT_PARAMETERS))
-"""Parameters of the plant, shape ``[B]``."""
+"""Parameters of a plant."""
 
 MODEL_DTYPE: Final = _dtype(
     *(p.field for p in GPU_PARAMETERS if p.name not in _SPREADS),
     *(p.field for p in SERVER_PARAMETERS),
     *MODEL_DERIVED,
 )
-"""GPU models of a site with their servers, shape ``[B, models]``; watts and kg/s are per GPU."""
+"""A GPU model with its server; watts and kg/s are per GPU."""
 
 GROUP_PARAMETER_DTYPE: Final = _dtype(
     "gpu_count",
@@ -70,12 +79,11 @@ GROUP_PARAMETER_DTYPE: Final = _dtype(
     "power_ratio",  # mean of the group's units over the nominal unit
     "pace_power_ratio",  # its hungriest unit: the first a cap slows down, and all wait for it
     "hot_ratio",  # temperature rise of its hottest unit over the mean
-    integers=("model",),
 )
-"""Parameters of the control groups, shape ``[B, N]``."""
+"""Parameters of a control group."""
 
 CLASS_DTYPE: Final = _dtype(*(p.name for p in CLASS_PARAMETERS), *CLASS_DERIVED)
-"""Workload classes of all GPU models of a site, shape ``[B, models * classes]``."""
+"""A workload class on a GPU model."""
 
 PLANT_INPUT_DTYPE: Final = _dtype(
     "supply_air_setpoint_c",
@@ -87,12 +95,10 @@ PLANT_INPUT_DTYPE: Final = _dtype(
     "tower_available_ratio",
     "pump_available_ratio",
 )
-"""What acts on the plant during a control step, shape ``[B]``."""
+"""What acts on a plant during a control step."""
 
-GROUP_INPUT_DTYPE: Final = _dtype(
-    "power_cap_w", "clock_max_ratio", "demand_ratio", integers=("work_class",)
-)
-"""What acts on a group during a control step, shape ``[B, N]``."""
+GROUP_INPUT_DTYPE: Final = _dtype("power_cap_w", "clock_max_ratio", "demand_ratio", "work_class")
+"""What acts on a group during a control step."""
 
 GROUP_STATE_DTYPE: Final = _dtype(
     "die_temp_c",
@@ -116,9 +122,10 @@ GROUP_STATE_DTYPE: Final = _dtype(
     "hot_hbm_temp_c",
     "time_ratio",  # time per unit of work over that at the highest clock
     "latency_ratio",
-    integers=("work_class", "stopped"),
+    "work_class",  # the class whose numbers ``Batch.work`` holds; -1 for none yet
+    "stopped",  # 1 after the device shut itself down
 )
-"""State, counters and readings of the control groups, shape ``[B, N]``."""
+"""State, counters and readings of a control group."""
 
 PLANT_STATE_DTYPE: Final = _dtype(
     "time_s",
@@ -129,8 +136,10 @@ PLANT_STATE_DTYPE: Final = _dtype(
     "crah_fan_ratio",
     "valve_ratio",
     "cold_demand_kg_per_s",
+    "pipe_flow_cells",  # water that moves on in the substep
     "pipe_shift",
     "pipe_fill_temp_c",
+    "pipe_mean_temp_c",
     "chw_wanted_temp_c",
     "chw_leaving_temp_c",
     "chw_supply_temp_c",
@@ -164,9 +173,10 @@ PLANT_STATE_DTYPE: Final = _dtype(
     "grid_carbon_g_per_kwh",
     "stored_heat_j",
     "energy_residual_ratio",
-    integers=("pipe_head", "chiller_running", "step"),
+    "chiller_running",  # 0 or 1
+    words=("pipe_head", "step", "noise_key"),
 )
-"""State, counters and readings of the plant, shape ``[B]``."""
+"""State, counters and readings of a plant."""
 
 HOURLY_CHANNELS: Final = (
     "outdoor_temp_c",

@@ -1,6 +1,7 @@
 """The server around its GPUs: fans driven by inlet temperature, power-supply losses."""
 
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import maximum, minimum
 
 
 @law
@@ -19,8 +20,9 @@ def fan_target_ratio(
     temperatures, which differs by vendor.
     """
     by_load = min_ratio + (1.0 - min_ratio) * power_ratio
-    by_inlet = 1.0 + slope_per_k * max(inlet_temp_c - knee_temp_c, 0.0)
-    return min(max(by_load * by_inlet, min_ratio), max_ratio)
+    by_inlet = 1.0 + slope_per_k * maximum(inlet_temp_c - knee_temp_c, 0.0)
+    target: float = minimum(maximum(by_load * by_inlet, min_ratio), max_ratio)
+    return target
 
 
 @law

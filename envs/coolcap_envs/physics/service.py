@@ -4,6 +4,7 @@ Work is measured in reference GPU-seconds: what one uncapped GPU does in a secon
 """
 
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import maximum, minimum
 
 
 @law
@@ -16,8 +17,8 @@ def backlog_next_s(
     ``backlog_max_s`` is given up: requests time out, and training steps not made in time are not
     made (its bound is 0; the run simply takes longer).
     """
-    waiting_s = max(backlog_s + offered_s - served_s, 0.0)
-    kept_s = min(waiting_s, backlog_max_s)
+    waiting_s = maximum(backlog_s + offered_s - served_s, 0.0)
+    kept_s = minimum(waiting_s, backlog_max_s)
     return kept_s, waiting_s - kept_s
 
 
@@ -36,6 +37,7 @@ def latency_ratio(
     ``L = (1 - rho0)/(mu - lambda)``; work already waiting adds ``backlog/mu`` over ``target_s``.
     Neglected: that batching engines degrade more gently than a single server until they saturate.
     """
-    spare = max(throughput - offered_ratio, 0.01)
+    spare = maximum(throughput - offered_ratio, 0.01)
     queue = backlog_s / (throughput * target_s)
-    return min((1.0 - design_load_ratio) / spare + queue, 100.0)
+    ratio: float = minimum((1.0 - design_load_ratio) / spare + queue, 100.0)
+    return ratio

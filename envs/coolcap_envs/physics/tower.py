@@ -6,12 +6,12 @@ Modelica Buildings). Valid for wet bulbs of -34.4 to 26.7 °C, ranges of 1.1 to 
 1.1 to 40 K and water-flow ratios of 0.75 to 1.25; inputs are held inside.
 """
 
-import math
 from typing import Final
 
 import numpy as np
 
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import maximum, minimum, sqrt, where
 
 APPROACH_MIN_K: Final = 1.1
 """Smallest approach of the correlation, and of real towers."""
@@ -46,8 +46,8 @@ _YORK: Final = np.array(
 @law
 def approach_coefficients(wet_bulb_c: float, liquid_to_gas: float) -> tuple[float, float, float]:
     """Return ``a0, a1, a2`` of ``approach = a0 + a1*R + a2*R**2`` with the range ``R`` in K."""
-    wb = min(max(wet_bulb_c, _WET_BULB_LOW_C), _WET_BULB_HIGH_C)
-    lg = min(max(liquid_to_gas, 0.1), _LIQUID_TO_GAS_HIGH)
+    wb = minimum(maximum(wet_bulb_c, _WET_BULB_LOW_C), _WET_BULB_HIGH_C)
+    lg = minimum(maximum(liquid_to_gas, 0.1), _LIQUID_TO_GAS_HIGH)
     a0 = 0.0
     a1 = 0.0
     a2 = 0.0
@@ -76,25 +76,25 @@ def leaving_temp_c(
         air_flow_ratio: Air flow relative to design; free convection bounds it from below.
     """
     coldest_c = wet_bulb_c + APPROACH_MIN_K
-    if entering_temp_c <= coldest_c:
-        return entering_temp_c
-    water = min(max(water_flow_ratio, 0.75), 1.25)
-    air = max(air_flow_ratio, FREE_CONVECTION_AIR_RATIO)
+    water = minimum(maximum(water_flow_ratio, 0.75), 1.25)
+    air = maximum(air_flow_ratio, FREE_CONVECTION_AIR_RATIO)
     a0, a1, a2 = approach_coefficients(wet_bulb_c=wet_bulb_c, liquid_to_gas=water / air)
-    driving_k = min(entering_temp_c - wet_bulb_c, _DRIVING_DIFFERENCE_HIGH_K)
+    driving_k = minimum(entering_temp_c - wet_bulb_c, _DRIVING_DIFFERENCE_HIGH_K)
     # a2*R**2 + (1 + a1)*R - c = 0 with c = Tin - wb - a0
     b = 1.0 + a1
     c = driving_k - a0
     root = b * b + 4.0 * a2 * c
     # The root that goes to c/b as a2 goes to 0, without cancellation; none is left beyond the
     # turning point of the correlation, where the range is longer than its bound anyway.
-    range_k = 2.0 * c / (b + math.sqrt(root)) if root > 0.0 else _RANGE_HIGH_K
-    if range_k < _RANGE_LOW_K:
-        # Below the shortest range of the fit the approach goes linearly to none without load.
-        at_low_k = a0 + _RANGE_LOW_K * (a1 + _RANGE_LOW_K * a2)
-        range_k = driving_k / (1.0 + at_low_k / _RANGE_LOW_K)
-    range_k = min(range_k, _RANGE_HIGH_K)
-    return max(entering_temp_c - range_k, coldest_c)
+    solved_k = 2.0 * c / (b + sqrt(maximum(root, 0.0)))
+    range_k = where(root > 0.0, solved_k, _RANGE_HIGH_K)
+    # Below the shortest range of the fit the approach goes linearly to none without load.
+    at_low_k = a0 + _RANGE_LOW_K * (a1 + _RANGE_LOW_K * a2)
+    short_k = driving_k / (1.0 + at_low_k / _RANGE_LOW_K)
+    range_k = minimum(where(range_k < _RANGE_LOW_K, short_k, range_k), _RANGE_HIGH_K)
+    cooled_c = maximum(entering_temp_c - range_k, coldest_c)
+    leaving_c: float = where(entering_temp_c <= coldest_c, entering_temp_c, cooled_c)
+    return leaving_c
 
 
 @law
@@ -103,6 +103,7 @@ def fan_power_w(speed_ratio: float, design_power_w: float, min_speed_ratio: floa
 
     Below the lowest speed of the drive the fan cycles at that speed for a share of the time.
     """
-    y = max(speed_ratio, min_speed_ratio)
-    on_share = min(speed_ratio / min_speed_ratio, 1.0)
-    return design_power_w * on_share * y * y * y
+    y = maximum(speed_ratio, min_speed_ratio)
+    on_share = minimum(speed_ratio / min_speed_ratio, 1.0)
+    power_w: float = design_power_w * on_share * y * y * y
+    return power_w

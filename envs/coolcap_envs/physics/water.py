@@ -2,6 +2,7 @@
 
 from coolcap_envs.physics.constants import WATER_EVAPORATION_HEAT_J_PER_KG
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import maximum
 
 
 @law
@@ -11,7 +12,8 @@ def evaporation_kg_per_s(heat_w: float, latent_share: float) -> float:
     The rest of the heat leaves as warmer air. The share is about 0.8 over a year and falls in cold
     weather, which is neglected.
     """
-    return latent_share * max(heat_w, 0.0) / WATER_EVAPORATION_HEAT_J_PER_KG
+    evaporated: float = latent_share * maximum(heat_w, 0.0) / WATER_EVAPORATION_HEAT_J_PER_KG
+    return evaporated
 
 
 @law
@@ -30,5 +32,6 @@ def makeup_kg_per_s(
         concentration_cycles: ``n``, greater than 1.
     """
     drift = drift_share * water_flow_kg_per_s
-    blowdown = max(evaporation / (concentration_cycles - 1.0) - drift, 0.0)
-    return evaporation + drift + blowdown
+    blowdown = maximum(evaporation / (concentration_cycles - 1.0) - drift, 0.0)
+    makeup: float = evaporation + drift + blowdown
+    return makeup

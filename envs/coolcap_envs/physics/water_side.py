@@ -9,31 +9,52 @@ from coolcap_envs.physics import chiller, chw, tower
 from coolcap_envs.physics.constants import WATER_SPECIFIC_HEAT_J_PER_KG_K
 from coolcap_envs.physics.economizer import precooled_temp_c
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import LANES, maximum, minimum, where
 from coolcap_envs.physics.local_loop import actuator_target, integral_next, slewed
 from coolcap_envs.physics.pump import pump_power_w
-from coolcap_envs.physics.records import SUBSTEP_S, Record
+from coolcap_envs.physics.records import PIPE_CELLS, SUBSTEP_S, Record
 from coolcap_envs.physics.server import lag_ratio
 from coolcap_envs.physics.water import evaporation_kg_per_s, makeup_kg_per_s
 
 _CONDENSER_FLOW_MIN_RATIO: Final = 0.3
 """Condenser-water flow below which a chiller's flow switch stops it. Assumption."""
+_NONE: Final = 1e-9
+"""Stands for no water where a law divides by it; the result is not used then."""
 
 
 @law
-def coil_water_temp_c(
-    p: Record,
-    q: Record,
-    cells_c: NDArray[np.float64],
-    water_kg_per_s: float,
-) -> float:
-    """Return the temperature of the water that reaches the coils in this substep."""
-    p.chw_supply_temp_c = chw.pipe_outlet_temp_c(
-        cells_c=cells_c,
-        head=p.pipe_head,
-        shift=p.pipe_shift,
-        flow_cells=water_kg_per_s * SUBSTEP_S * cells_c.shape[0] / q.chw_pipe_mass_kg,
-    )
-    return float(p.chw_supply_temp_c)
+def empty_pipes(
+    plants: Record, p: Record, q: Record, cells_c: NDArray[np.float64], water_kg_per_s: float
+) -> None:
+    """Set the temperature of the water that reaches the coils in this substep.
+
+    Cells of a pipe are an index, in which lanes differ, so that they are gone through one by one.
+    """
+    p.pipe_flow_cells = water_kg_per_s * (SUBSTEP_S * PIPE_CELLS) / q.chw_pipe_mass_kg
+    for k in range(LANES):
+        plants.chw_supply_temp_c[k] = chw.pipe_outlet_temp_c(
+            cells_c=cells_c[:, k],
+            head=np.int64(plants.pipe_head[k]),
+            shift=plants.pipe_shift[k],
+            flow_cells=plants.pipe_flow_cells[k],
+        )
+
+
+@law
+def fill_pipes(plants: Record, cells_c: NDArray[np.float64]) -> None:
+    """Let the water leaving the chillers into the pipes."""
+    for k in range(LANES):
+        head, shift, fill_c = chw.pipe_push(
+            cells_c=cells_c[:, k],
+            head=np.int64(plants.pipe_head[k]),
+            shift=plants.pipe_shift[k],
+            fill_temp_c=plants.pipe_fill_temp_c[k],
+            flow_cells=plants.pipe_flow_cells[k],
+            inlet_temp_c=plants.chw_leaving_temp_c[k],
+        )
+        plants.pipe_head[k] = head
+        plants.pipe_shift[k] = shift
+        plants.pipe_fill_temp_c[k] = fill_c
 
 
 @law
@@ -41,11 +62,10 @@ def chilled_water(
     p: Record,
     q: Record,
     i: Record,
-    cells_c: NDArray[np.float64],
     water_kg_per_s: float,
     coil_heat_w: float,
 ) -> tuple[float, float, float, float]:
-    """Advance the chilled-water loop.
+    """Advance the chilled-water loop up to the water leaving the chiller.
 
     Returns:
         Heat taken by the economizer, W; by the chiller, W; chiller power, W; pump power, W.
@@ -57,9 +77,8 @@ def chilled_water(
         min_flow_ratio=q.chw_pump_min_flow_ratio,
         exponent=q.chw_pump_exponent,
     )
-    coil_out_c = p.chw_supply_temp_c
-    if flow_w_per_k > 0.0:
-        coil_out_c += coil_heat_w / flow_w_per_k
+    warmed_k = coil_heat_w / maximum(flow_w_per_k, _NONE)
+    coil_out_c = p.chw_supply_temp_c + where(flow_w_per_k > 0.0, warmed_k, 0.0)
     p.chw_return_temp_c = chw.mixed_temp_next_c(
         temp_c=p.chw_return_temp_c,
         capacity_w_per_k=q.chw_return_mass_kg * WATER_SPECIFIC_HEAT_J_PER_KG_K / SUBSTEP_S,
@@ -89,68 +108,58 @@ def chilled_water(
     )
     economizer_w = flow_w_per_k * (p.chw_return_temp_c - precooled_c)
     chiller_w = flow_w_per_k * (precooled_c - p.chw_leaving_temp_c)
-    power_w = 0.0
-    if chiller_w > 0.0:
-        load_ratio = chiller_w / (q.chiller_capacity_w * i.chiller_available_ratio)
-        cop = chiller.coefficient_of_performance(
-            chw_leaving_temp_c=p.chw_leaving_temp_c,
-            cw_leaving_temp_c=p.cw_leaving_temp_c,
-            evaporator_approach_k=q.chiller_evaporator_approach_k,
-            condenser_approach_k=q.chiller_condenser_approach_k,
-            lift_min_k=q.chiller_lift_min_k,
-            lift_loss_k=q.chiller_lift_loss_k,
-            carnot_scale=q.chiller_carnot_scale,
-            part_load=chiller.part_load_factor(
-                load_ratio=max(load_ratio, q.chiller_load_min_ratio),
-                best_load_ratio=q.chiller_best_load_ratio,
-                curvature=q.chiller_part_load_curvature,
-            ),
-            cop_max=q.chiller_cop_max,
-        )
-        power_w = chiller_w / cop
-    p.pipe_head, p.pipe_shift, p.pipe_fill_temp_c = chw.pipe_push(
-        cells_c=cells_c,
-        head=p.pipe_head,
-        shift=p.pipe_shift,
-        fill_temp_c=p.pipe_fill_temp_c,
-        flow_cells=water_kg_per_s * SUBSTEP_S * cells_c.shape[0] / q.chw_pipe_mass_kg,
-        inlet_temp_c=p.chw_leaving_temp_c,
+    load_ratio = chiller_w / maximum(q.chiller_capacity_w * i.chiller_available_ratio, _NONE)
+    cop = chiller.coefficient_of_performance(
+        chw_leaving_temp_c=p.chw_leaving_temp_c,
+        cw_leaving_temp_c=p.cw_leaving_temp_c,
+        evaporator_approach_k=q.chiller_evaporator_approach_k,
+        condenser_approach_k=q.chiller_condenser_approach_k,
+        lift_min_k=q.chiller_lift_min_k,
+        lift_loss_k=q.chiller_lift_loss_k,
+        carnot_scale=q.chiller_carnot_scale,
+        part_load=chiller.part_load_factor(
+            load_ratio=maximum(load_ratio, q.chiller_load_min_ratio),
+            best_load_ratio=q.chiller_best_load_ratio,
+            curvature=q.chiller_part_load_curvature,
+        ),
+        cop_max=q.chiller_cop_max,
     )
+    power_w = where(chiller_w > 0.0, chiller_w / cop, 0.0)
     return economizer_w, chiller_w, power_w, pump_w
 
 
 @law
 def run_chiller(p: Record, q: Record, i: Record, entering_temp_c: float) -> float:
     """Start, ramp or stop the chiller; return the cooling it can give now, W."""
-    running = p.chiller_running != 0
-    p.chiller_since_change_s += SUBSTEP_S
+    running = p.chiller_running != 0.0
+    since_change_s = p.chiller_since_change_s + SUBSTEP_S
     wanted = chiller.wanted_running(
         running=running,
-        since_change_s=p.chiller_since_change_s,
+        since_change_s=since_change_s,
         hold_s=q.chiller_hold_s,
         entering_temp_c=entering_temp_c,
         setpoint_c=p.chw_wanted_temp_c,
         start_band_k=q.chiller_start_band_k,
         stop_band_k=q.chiller_stop_band_k,
     )
-    if wanted != running:
-        p.chiller_running = 1 if wanted else 0
-        p.chiller_since_change_s = 0.0
-        p.chiller_ramp_ratio = 0.0
-    fit = i.chiller_available_ratio > 0.0 and i.pump_available_ratio >= _CONDENSER_FLOW_MIN_RATIO
-    if p.chiller_running == 0 or not fit:
-        p.chiller_ramp_ratio = 0.0
-        return 0.0
-    p.chiller_ramp_ratio = min(p.chiller_ramp_ratio + SUBSTEP_S / q.chiller_start_ramp_s, 1.0)
-    return float(q.chiller_capacity_w * i.chiller_available_ratio * p.chiller_ramp_ratio)
+    has_changed = wanted != running
+    p.chiller_running = where(wanted, 1.0, 0.0)
+    p.chiller_since_change_s = where(has_changed, 0.0, since_change_s)
+    fit = (i.chiller_available_ratio > 0.0) & (i.pump_available_ratio >= _CONDENSER_FLOW_MIN_RATIO)
+    before = where(has_changed, 0.0, p.chiller_ramp_ratio)
+    ramp = minimum(before + SUBSTEP_S / q.chiller_start_ramp_s, 1.0)
+    p.chiller_ramp_ratio = where(wanted & fit, ramp, 0.0)
+    capacity_w: float = q.chiller_capacity_w * i.chiller_available_ratio * p.chiller_ramp_ratio
+    return capacity_w
 
 
 @law
 def condenser_flow_w_per_k(q: Record, i: Record) -> float:
     """Return the capacity rate of the condenser water; its pumps run at constant speed."""
-    return float(
+    flow_w_per_k: float = (
         q.cw_flow_design_kg_per_s * i.pump_available_ratio * WATER_SPECIFIC_HEAT_J_PER_KG_K
     )
+    return flow_w_per_k
 
 
 @law
@@ -168,7 +177,7 @@ def condenser_water(
     Returns:
         Heat rejected to the atmosphere, W; fan power, W; pump power, W; make-up water, kg/s.
     """
-    setpoint_c = max(i.cw_setpoint_c, q.cw_supply_temp_min_c)
+    setpoint_c = maximum(i.cw_setpoint_c, q.cw_supply_temp_min_c)
     error_k = p.basin_temp_c - setpoint_c
     p.tower_integral = integral_next(
         integral=p.tower_integral,
@@ -190,10 +199,11 @@ def condenser_water(
         min_speed_ratio=q.tower_fan_min_speed_ratio,
     )
     flow_w_per_k = condenser_flow_w_per_k(q=q, i=i)
-    if flow_w_per_k <= 0.0:
-        return 0.0, fan_w, 0.0, 0.0
+    flows = flow_w_per_k > 0.0
     pump_w = q.cw_pump_power_design_w * i.pump_available_ratio
-    p.cw_leaving_temp_c = p.basin_temp_c + (economizer_w + condenser_w + pump_w) / flow_w_per_k
+    heat_w = economizer_w + condenser_w + pump_w
+    warmed_c = p.basin_temp_c + heat_w / maximum(flow_w_per_k, _NONE)
+    p.cw_leaving_temp_c = where(flows, warmed_c, p.cw_leaving_temp_c)
     cooled_c = tower.leaving_temp_c(
         entering_temp_c=p.cw_leaving_temp_c,
         wet_bulb_c=p.wet_bulb_temp_c,
@@ -202,7 +212,7 @@ def condenser_water(
     )
     rejected_w = flow_w_per_k * (p.cw_leaving_temp_c - cooled_c)
     # Explicit Euler, for what left the basin in this substep did so at its old temperature.
-    gained_j = (economizer_w + condenser_w + pump_w - rejected_w) * SUBSTEP_S
+    gained_j = where(flows, heat_w - rejected_w, 0.0) * SUBSTEP_S
     p.basin_temp_c += gained_j / (q.cw_basin_mass_kg * WATER_SPECIFIC_HEAT_J_PER_KG_K)
     makeup = makeup_kg_per_s(
         evaporation=evaporation_kg_per_s(heat_w=rejected_w, latent_share=q.water_latent_heat_ratio),
@@ -210,20 +220,22 @@ def condenser_water(
         drift_share=q.water_drift_ratio,
         concentration_cycles=q.water_concentration_cycles,
     )
-    return rejected_w, fan_w, pump_w, makeup
+    return where(flows, rejected_w, 0.0), fan_w, pump_w, where(flows, makeup, 0.0)
 
 
 @law
-def stored_heat_j(p: Record, q: Record, cells_c: NDArray[np.float64]) -> float:
+def stored_heat_j(plants: Record, p: Record, q: Record, cells_c: NDArray[np.float64]) -> float:
     """Return the heat of all water above 0 °C."""
-    pipe_c = chw.pipe_mean_temp_c(
-        cells_c=cells_c, head=p.pipe_head, shift=p.pipe_shift, fill_temp_c=p.pipe_fill_temp_c
-    )
-    return float(
-        WATER_SPECIFIC_HEAT_J_PER_KG_K
-        * (
-            q.chw_pipe_mass_kg * pipe_c
-            + q.chw_return_mass_kg * p.chw_return_temp_c
-            + q.cw_basin_mass_kg * p.basin_temp_c
+    for k in range(LANES):
+        plants.pipe_mean_temp_c[k] = chw.pipe_mean_temp_c(
+            cells_c=cells_c[:, k],
+            head=np.int64(plants.pipe_head[k]),
+            shift=plants.pipe_shift[k],
+            fill_temp_c=plants.pipe_fill_temp_c[k],
         )
+    stored_j: float = WATER_SPECIFIC_HEAT_J_PER_KG_K * (
+        q.chw_pipe_mass_kg * p.pipe_mean_temp_c
+        + q.chw_return_mass_kg * p.chw_return_temp_c
+        + q.cw_basin_mass_kg * p.basin_temp_c
     )
+    return stored_j

@@ -5,7 +5,8 @@ from typing import Final
 import numpy as np
 
 from coolcap_envs.contract.telemetry import FloatArray
-from coolcap_envs.physics.records import SUBSTEP_S, Records
+from coolcap_envs.physics.batch import Batch
+from coolcap_envs.physics.records import SUBSTEP_S
 from coolcap_envs.workload.demand import BLOCK_STEPS, DEMAND_STEP_S, DemandGenerator
 
 SUBSTEPS_PER_DEMAND: Final = round(DEMAND_STEP_S / SUBSTEP_S)
@@ -49,11 +50,11 @@ class DemandFeed:
             local_hour=float(self._start_hour[member] + elapsed_h) % 24.0,
         )
 
-    def write(self, group_inputs: Records) -> int:
+    def write(self, batch: Batch) -> int:
         """Write the demand of now; return for how many substeps it holds for every plant."""
         at = (self._substep % _BLOCK_SUBSTEPS) // SUBSTEPS_PER_DEMAND
-        group_inputs["demand_ratio"] = self._demand[self._members, at]
-        group_inputs["work_class"] = self._classes[self._members, at]
+        batch.set("group_inputs", "demand_ratio", self._demand[self._members, at])
+        batch.set("group_inputs", "work_class", self._classes[self._members, at])
         return int((SUBSTEPS_PER_DEMAND - self._substep % SUBSTEPS_PER_DEMAND).min())
 
     def advance(self, substeps: int) -> None:

@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from coolcap_envs.contract.telemetry import BoolArray, FloatArray
+from coolcap_envs.physics.batch import Batch
 from coolcap_envs.physics.parameters import WORKLOAD_CLASSES
-from coolcap_envs.physics.records import GROUP_INPUT_DTYPE
 from coolcap_envs.site import load_site
 from coolcap_envs.workload.demand import (
     BLOCK_STEPS,
@@ -81,13 +81,15 @@ def test_a_feed_goes_on_where_a_block_ends() -> None:
     """Steps of 25 s and blocks of an hour: no step is lost, repeated or stretched."""
     feed = DemandFeed(TABLE, plants=1, groups=4)
     feed.start(0, np.random.default_rng(5), local_hour=3.0)
-    inputs = np.zeros((1, 4), GROUP_INPUT_DTYPE)
+    batch = Batch.zeros(
+        plants=1, model_of=np.zeros(4, dtype=np.int64), models=1, hourly=np.zeros((1, 1, 4))
+    )
     seen = []
     for _ in range(2 * BLOCK_STEPS + 10):
         left = 6
         while left:
-            step = min(left, feed.write(inputs), 5)
-            seen.append((step, inputs["demand_ratio"][0].copy()))
+            step = min(left, feed.write(batch), 5)
+            seen.append((step, batch.get("group_inputs", "demand_ratio")[0]))
             feed.advance(step)
             left -= step
     expected = DemandGenerator(TABLE, 4, np.random.default_rng(5))
