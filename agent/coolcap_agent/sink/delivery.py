@@ -3,7 +3,7 @@
     | answer                  | what it means                     | what is done                  |
     |-------------------------|-----------------------------------|-------------------------------|
     | 2xx                     | taken                             | batch leaves the spool        |
-    | 400, 422                | a line in it is bad               | halve until it is found       |
+    | 400, 422                | a line in it is bad               | find it: by name, or halving  |
     | 413                     | too much at once                  | halve                         |
     | 401, 403, 404           | token, right or bucket is wrong   | keep, say so, try again later |
     | 429, 5xx, no answer     | busy or away                      | keep, wait as told            |
@@ -15,7 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from coolcap_agent.sink.spool import Batch, Spool
+from coolcap_agent.sink.refusals import Refusals, measurements_in, named_lines
+from coolcap_agent.sink.spare import SpareSpool
+from coolcap_agent.sink.spool import Batch, SpoolError
 
 CONFIGURATION_WAIT_S: Final = 10.0
 """A wrong token does not mend itself in seconds, and trying fills the server's log."""
@@ -45,13 +47,18 @@ class Answer:
 class Delivery:
     """Sends batches of a spool. For one thread; the counters may be read from others."""
 
-    def __init__(self, post: Callable[[bytes], Answer], spool: Spool) -> None:
+    def __init__(self, post: Callable[[bytes], Answer], spool: SpareSpool) -> None:
         self._post = post
         self._spool = spool
         self.written = 0
-        self.refused = 0
-        self.problem = ""
+        self.refusals = Refusals()
+        self._problem = ""
         self._given_up: set[bytes] = set()
+
+    @property
+    def problem(self) -> str:
+        """Return what is wrong with the database and what to do; empty when all is well."""
+        return "; ".join(text for text in (self._problem, self.refusals.problem) if text)
 
     def send(self, batches: Sequence[Batch]) -> float | None:
         """Send batches in one request.
@@ -67,7 +74,7 @@ class Delivery:
             self._spool.remove(batches)
             self.written += len(whole) - sum(line in self._given_up for line in whole)
             self._given_up.clear()
-            self.problem = ""
+            self._problem = ""
         return wait_s
 
     def _send_lines(self, lines: Sequence[bytes]) -> float | None:
@@ -76,24 +83,41 @@ class Delivery:
             return None
         if answer.status in _BAD_CONTENT:
             return self._send_parts(lines, answer)
-        self.problem = _problem(answer)
+        self._problem = _problem(answer, lines)
         known = answer.status in _BAD_CONFIGURATION
         return max(answer.retry_after_s, CONFIGURATION_WAIT_S if known else 0.0)
 
     def _send_parts(self, lines: Sequence[bytes], answer: Answer) -> float | None:
-        if len(lines) == 1:
-            self.refused += 1
-            self._given_up.add(lines[0])
-            self._spool.refuse(lines[0].decode(errors="replace").rstrip(), reason=answer.message)
+        named = named_lines(answer.message, lines)
+        if len(lines) == 1 or len(named) == len(lines):
+            self._give_up(lines, reason=answer.message)
             return None
+        if named:
+            # Whether these are refused, too, or only some of them, the next answer says.
+            bad = set(named)
+            first_s = self._send_lines([line for line in lines if line not in bad])
+            return first_s if first_s is not None else self._send_lines(named)
         half = len(lines) // 2
         first_s = self._send_lines(lines[:half])
         # What the first half stored is stored again with the next attempt, to the same effect.
         return first_s if first_s is not None else self._send_lines(lines[half:])
 
+    def _give_up(self, lines: Sequence[bytes], *, reason: str) -> None:
+        self.refusals.add(lines, reason=reason)
+        self._given_up.update(lines)
+        try:
+            self._spool.refuse(lines, reason=reason)
+        except SpoolError as error:
+            # Counted they are; that they cannot be kept as well must not stop the others.
+            self._problem = f"refused lines cannot be kept aside: {error}"
 
-def _problem(answer: Answer) -> str:
+
+def _problem(answer: Answer, lines: Sequence[bytes]) -> str:
+    waiting = f"lines of {measurements_in(lines)} wait in the spool"
     if answer.status == 0:
-        return f"no answer ({answer.message}); lines wait in the spool; start the server"
-    advice = _BAD_CONFIGURATION.get(answer.status, "lines wait in the spool")
-    return f"answered {answer.status} ({answer.message}): {advice}"
+        return f"no answer ({answer.message}); {waiting}; start the server"
+    if "no space left" in answer.message.lower():
+        advice = "make room on the server's disk, or shorten the retention there"
+    else:
+        advice = _BAD_CONFIGURATION.get(answer.status, "they are sent again until it takes them")
+    return f"answered {answer.status} ({answer.message}): {waiting}; {advice}"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from coolcap_agent.sink.base import SinkStatus
 from coolcap_agent.sink.delivery import Answer, Delivery
+from coolcap_agent.sink.spare import SpareSpool
 from coolcap_agent.sink.spool import Spool, SpoolError
 
 if TYPE_CHECKING:
@@ -75,44 +76,31 @@ class InfluxSink:
         name: str,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._spool = spool
-        self._delivery = Delivery(post, spool)
+        self._spool = SpareSpool(spool)
+        self._delivery = Delivery(post, self._spool)
         self._name = name
         self._jitter = jitter
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._lost = 0
-        self._spool_problem = ""
+        self._read_problem = ""
         self._wait_s = 0.0
         self._thread = threading.Thread(target=self._run, name="influx-sender", daemon=True)
         self._thread.start()
 
     def write(self, body: bytes) -> None:
-        """Put lines into the spool."""
-        if not body:
-            return
-        try:
+        """Put lines into the spool, or into memory while the disk takes nothing."""
+        if body:
             self._spool.put(body)
-        except SpoolError as error:
-            self._lost += body.count(b"\n")
-            self._spool_problem = f"{error}; {self._lost} lines lost so far; make room on the disk"
-            return
-        self._spool_problem = ""
-        self._wake.set()
+            self._wake.set()
 
     def status(self) -> SinkStatus:
         """Return how delivery is doing."""
         delivery = self._delivery
-        problems = [self._spool_problem, delivery.problem]
-        if self._spool.dropped:
-            problems.append(
-                f"{self._spool.dropped} lines dropped: the spool is full; make `spool_bytes_max` "
-                "larger or repair the database"
-            )
+        problems = [self._spool.problem, self._read_problem, delivery.problem]
         return SinkStatus(
             written=delivery.written,
             waiting=self._spool.waiting,
-            dropped=self._lost + self._spool.dropped + delivery.refused,
+            dropped=self._spool.dropped + delivery.refusals.count,
             problem="; ".join(f"{self._name}: {problem}" for problem in problems if problem),
         )
 
@@ -136,8 +124,10 @@ class InfluxSink:
                 batches = self._spool.take(newest=newest, line_count_max=LINES_PER_REQUEST)
                 wanted_s = self._delivery.send(batches) if batches else None
             except SpoolError as error:
-                self._spool_problem = str(error)
+                self._read_problem = str(error)
                 wanted_s, batches = 0.0, []
+            else:
+                self._read_problem = ""
             if wanted_s is not None:
                 if not self._back_off(wanted_s):
                     return

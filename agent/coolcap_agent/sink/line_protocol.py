@@ -52,7 +52,7 @@ class Series:
         """Return one line per row of ``values`` that has anything to say."""
         end = f" {at_ns}\n"
         out: list[str] = []
-        complete = np.isfinite(values).all(axis=1).tolist()
+        complete: list[bool] = np.asarray(np.isfinite(values).all(axis=1)).tolist()
         for n, row in enumerate(values.tolist()):
             if complete[n]:
                 out.append(self._keys[n] + self._row % tuple(row) + end)

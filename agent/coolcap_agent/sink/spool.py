@@ -6,6 +6,7 @@ and sends at worst twice, which changes nothing: a line's series and time say wh
 """
 
 import contextlib
+import os
 import sqlite3
 import threading
 import zlib
@@ -18,6 +19,9 @@ from coolcap_envs.contract.errors import CoolcapError
 
 REFUSED_KEEP_COUNT: Final = 1000
 """Refused lines kept for people to look at; all are counted."""
+
+DISK_FREE_MIN: Final = 100_000_000
+"""Bytes left to others on the disk: journals and the audit log must be able to go on."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -50,15 +54,24 @@ class Spool:
     Args:
         path: The SQLite file. Its folder is made when it is missing.
         bytes_max: Room for batches (compressed); beyond it the oldest are dropped and counted.
+        disk_free_min: Bytes to leave free on the disk; short of that nothing is put in.
         survive_power_cut: Sync each batch to the disk before going on, about 5 ms each.
 
     Raises:
         SpoolError: If the file cannot be used.
     """
 
-    def __init__(self, path: Path, *, bytes_max: int, survive_power_cut: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        bytes_max: int,
+        disk_free_min: int = DISK_FREE_MIN,
+        survive_power_cut: bool = False,
+    ) -> None:
         self._path = path
         self._bytes_max = bytes_max
+        self._disk_free_min = disk_free_min
         self._lock = threading.Lock()
         self._dropped = 0
         try:
@@ -87,6 +100,7 @@ class Spool:
         packed = zlib.compress(body, 1)
         count = body.count(b"\n")
         with self._access():
+            self._check_disk()
             self._make_room(len(packed))
             self._db.execute("INSERT INTO batch (line_count, body) VALUES (?, ?)", (count, packed))
             self._lines += count
@@ -99,6 +113,18 @@ class Spool:
                 yield
             except sqlite3.Error as error:
                 raise SpoolError(f"spool {self._path} cannot be used: {error}") from error
+
+    def _check_disk(self) -> None:
+        try:
+            disk = os.statvfs(self._path.parent)
+        except OSError as error:
+            raise SpoolError(f"spool {self._path} cannot be used: {error.strerror}") from error
+        free = disk.f_bavail * disk.f_frsize
+        if free < self._disk_free_min:
+            raise SpoolError(
+                f"spool {self._path}: its disk has {free / 1e6:.0f} MB left, and "
+                f"{self._disk_free_min / 1e6:.0f} MB are left to others; make room on it"
+            )
 
     def _make_room(self, size: int) -> None:
         while self._bytes and self._bytes + size > self._bytes_max:
@@ -144,10 +170,13 @@ class Spool:
                 if size is not None:
                     self._forget(batch.id, batch.line_count, size[0])
 
-    def refuse(self, line: str, *, reason: str) -> None:
-        """Keep a line the database will never take, for people to look at."""
+    def refuse(self, lines: Sequence[bytes], *, reason: str) -> None:
+        """Keep lines the database will never take, for people to look at."""
+        rows = [(reason, line.decode(errors="replace").rstrip()) for line in lines]
         with self._access():
-            self._db.execute("INSERT INTO refused (reason, line) VALUES (?, ?)", (reason, line))
+            self._db.executemany(
+                "INSERT INTO refused (reason, line) VALUES (?, ?)", rows[-REFUSED_KEEP_COUNT:]
+            )
             self._db.execute(
                 "DELETE FROM refused WHERE id <= (SELECT MAX(id) FROM refused) - ?",
                 (REFUSED_KEEP_COUNT,),

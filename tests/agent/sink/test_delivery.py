@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from coolcap_agent.sink.delivery import CONFIGURATION_WAIT_S, Answer, Delivery
+from coolcap_agent.sink.spare import SpareSpool
 from coolcap_agent.sink.spool import Spool
 
 OK = Answer(status=204, message="")
@@ -29,17 +30,22 @@ class Database:
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Spool]:
+def disk(tmp_path: Path) -> Iterator[Spool]:
     opened = Spool(tmp_path / "spool.sqlite", bytes_max=10_000_000)
     yield opened
     opened.close()
 
 
-def send_all(delivery: Delivery, spool: Spool) -> float | None:
+@pytest.fixture
+def spool(disk: Spool) -> SpareSpool:
+    return SpareSpool(disk)
+
+
+def send_all(delivery: Delivery, spool: SpareSpool) -> float | None:
     return delivery.send(spool.take(newest=False, line_count_max=1000))
 
 
-def test_taken_batches_leave_the_spool(spool: Spool) -> None:
+def test_taken_batches_leave_the_spool(spool: SpareSpool) -> None:
     database = Database()
     delivery = Delivery(database, spool)
     spool.put(b"a\nb\n")
@@ -51,7 +57,7 @@ def test_taken_batches_leave_the_spool(spool: Spool) -> None:
 
 
 @pytest.mark.parametrize("status", [0, 429, 500, 502, 503])
-def test_batches_stay_while_the_database_is_away(spool: Spool, status: int) -> None:
+def test_batches_stay_while_the_database_is_away(spool: SpareSpool, status: int) -> None:
     database = Database()
     database.failure = Answer(status=status, message="away", retry_after_s=7.0)
     delivery = Delivery(database, spool)
@@ -71,7 +77,7 @@ def test_batches_stay_while_the_database_is_away(spool: Spool, status: int) -> N
     [(401, "correct `token_file`"), (403, "correct `bucket`"), (404, "no such bucket")],
 )
 def test_wrong_configuration_keeps_lines_and_says_what_to_correct(
-    spool: Spool, status: int, advice: str
+    spool: SpareSpool, status: int, advice: str
 ) -> None:
     database = Database()
     database.failure = Answer(status=status, message="no")
@@ -84,7 +90,7 @@ def test_wrong_configuration_keeps_lines_and_says_what_to_correct(
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 64])
-def test_one_bad_line_costs_itself_only(spool: Spool, count: int) -> None:
+def test_one_bad_line_costs_itself_only(spool: SpareSpool, disk: Spool, count: int) -> None:
     database = Database()
     delivery = Delivery(database, spool)
     good = [f"line {number}".encode() for number in range(count)]
@@ -92,11 +98,11 @@ def test_one_bad_line_costs_itself_only(spool: Spool, count: int) -> None:
 
     assert send_all(delivery, spool) is None
     assert set(good) == set(database.rows)
-    assert (count, 1, 0) == (delivery.written, delivery.refused, spool.waiting)
-    assert spool.refused() == [("partial write: field type conflict", "bad")]
+    assert (count, 1, 0) == (delivery.written, delivery.refusals.count, spool.waiting)
+    assert disk.refused() == [("partial write: field type conflict", "bad")]
 
 
-def test_refused_line_is_counted_once_although_its_batch_is_sent_again(spool: Spool) -> None:
+def test_refused_line_is_counted_once_although_its_batch_is_sent_again(spool: SpareSpool) -> None:
     """The database goes away while the batch is being halved."""
     database = Database()
     delivery = Delivery(database, spool)
@@ -111,4 +117,4 @@ def test_refused_line_is_counted_once_although_its_batch_is_sent_again(spool: Sp
     assert send_all(delivery, spool) is not None
     assert send_all(delivery, spool) is None
 
-    assert (delivery.written, delivery.refused, spool.waiting) == (1, 1, 0)
+    assert (delivery.written, delivery.refusals.count, spool.waiting) == (1, 1, 0)

@@ -60,7 +60,7 @@ def test_full_spool_drops_the_oldest_and_counts_them(tmp_path: Path) -> None:
 def test_refused_lines_are_kept_with_their_reason(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool.sqlite", bytes_max=1_000_000)
 
-    spool.refuse("bad line", reason="field type conflict")
+    spool.refuse([b"bad line\n"], reason="field type conflict")
 
     assert spool.refused() == [("field type conflict", "bad line")]
     spool.close()
