@@ -36,6 +36,10 @@ class Table:
         """Return whether ``key`` stands in the file and was not taken yet."""
         return key in self._rest
 
+    def take(self, key: str) -> object:
+        """Take whatever stands there, None if nothing does; the caller checks it."""
+        return self._rest.pop(key, None)
+
     def take_float(
         self, key: str, *, low: float, high: float, unit: str, default: float | None = None
     ) -> float:
