@@ -118,3 +118,72 @@ def test_refused_line_is_counted_once_although_its_batch_is_sent_again(spool: Sp
     assert send_all(delivery, spool) is None
 
     assert (delivery.written, delivery.refusals.count, spool.waiting) == (1, 1, 0)
+
+
+CONFLICT = (
+    'partial write: field type conflict: input field "it_power_w" on measurement "plant" is type '
+    "string, already exists as type float dropped=1"
+)
+
+
+class StrictDatabase:
+    """Refuses texts in a field of numbers, as InfluxDB 1 does, and counts requests."""
+
+    def __init__(self) -> None:
+        self.rows: set[bytes] = set()
+        self.requests = 0
+
+    def __call__(self, body: bytes) -> Answer:
+        self.requests += 1
+        lines = body.splitlines()
+        self.rows |= {line for line in lines if b'"' not in line}
+        if any(b'"' in line for line in lines):
+            return Answer(status=400, message=CONFLICT)
+        return OK
+
+
+def test_lines_an_answer_names_are_found_without_trying_each(spool: SpareSpool) -> None:
+    database = StrictDatabase()
+    delivery = Delivery(database, spool)
+    good = [b"plant,site=a it_power_w=%d %d" % (i, i) for i in range(500)]
+    bad = [b'plant,site=a it_power_w="high" %d' % i for i in range(500, 1000)]
+    other = [b"facility,site=a it_power_w=1 %d" % i for i in range(500)]
+    spool.put(b"\n".join([*good, *bad, *other]) + b"\n")
+
+    assert send_all(delivery, spool) is None
+
+    assert database.rows == {*good, *other}
+    assert (delivery.written, delivery.refusals.count) == (1000, 500)
+    assert database.requests == 3
+
+
+def test_a_refusal_names_measurement_reason_and_remedy(spool: SpareSpool) -> None:
+    delivery = Delivery(StrictDatabase(), spool)
+    spool.put(b'plant,site=a it_power_w="high" 1\n')
+
+    send_all(delivery, spool)
+    spool.put(b"plant,site=a it_power_w=1 2\n")
+    send_all(delivery, spool)
+
+    for part in ("1 lines of measurement plant refused", "is type string", "coolcap replay"):
+        assert part in delivery.problem, "it stays on show although the next batch was taken"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "advice"),
+    [
+        (401, "unauthorized access", "correct `token_file` in [telemetry.influxdb]"),
+        (500, "write /data: no space left on device", "make room on the server's disk"),
+        (429, "rate limit", "sent again until it takes them"),
+    ],
+)
+def test_a_problem_names_measurement_reason_and_remedy(
+    spool: SpareSpool, status: int, reason: str, advice: str
+) -> None:
+    delivery = Delivery(lambda body: Answer(status=status, message=reason), spool)
+    spool.put(b"gpu,site=a power_w=1 1\nfacility,site=a power_w=1 1\n")
+
+    send_all(delivery, spool)
+
+    for part in (str(status), reason, "lines of facility, gpu wait", advice):
+        assert part in delivery.problem
