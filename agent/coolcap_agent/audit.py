@@ -18,6 +18,8 @@ from coolcap_agent.clock import time_text
 from coolcap_envs.contract.errors import CoolcapError
 
 FIRST: Final = "0" * 64
+TAIL_BYTES: Final = 65536
+"""Read from the end at a time to find the last line: a log may hold years."""
 
 
 class AuditError(CoolcapError):
@@ -47,13 +49,10 @@ class AuditLog:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            content = path.read_bytes() if path.exists() else b""
-            self._size = content.rfind(b"\n") + 1
-            lines = content[: self._size].splitlines()
-            self._before = _hash(lines[-1]) if lines else FIRST
+            self._size, last = _end(path) if path.exists() else (0, b"")
+            self._before = _hash(last) if last else FIRST
             self._file = path.open("ab", buffering=0)
-            if self._size < len(content):
-                os.ftruncate(self._file.fileno(), self._size)
+            os.ftruncate(self._file.fileno(), self._size)
         except OSError as error:
             raise AuditError(f"audit log {path} cannot be used: {error.strerror}") from error
 
@@ -137,6 +136,19 @@ def verify(path: Path, *, known: str = "") -> Verified:
             "at its end, or it is another log"
         )
     return Verified(count=len(lines), head=before)
+
+
+def _end(path: Path) -> tuple[int, bytes]:
+    """Return the size of a log up to its last whole line, and that line without its end."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        tail, start = b"", size
+        while start > 0 and tail.count(b"\n", 0, tail.rfind(b"\n")) < 1:
+            start = max(0, start - TAIL_BYTES)
+            file.seek(start)
+            tail = file.read(size - start)
+    end = tail.rfind(b"\n") + 1
+    return start + end, tail[:end].splitlines()[-1] if end else b""
 
 
 def _hash(line: bytes) -> str:

@@ -79,3 +79,12 @@ def test_line_torn_by_a_crash_is_cut_off_and_the_chain_goes_on(path: Path) -> No
 
     assert verify(path).count == 4
     assert json.loads(path.read_text().splitlines()[-1])["who"] == "d"
+
+
+def test_entry_longer_than_what_is_read_at_a_time_is_found_at_the_next_start(path: Path) -> None:
+    for size in (10, 200_000, 70_000):
+        log = AuditLog(path)
+        log.add(who="d", what="mode off", reason="x" * size, time_s=1001.0)
+        log.close()
+
+    assert verify(path).count == 6

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from coolcap_agent.audit import AuditLog
 from coolcap_agent.clock import Clock
 from coolcap_agent.daemon import wire as shared_wire
 from coolcap_agent.daemon.control import Control, open_clock
@@ -16,6 +17,7 @@ from coolcap_agent.daemon.latest import Latest
 from coolcap_agent.daemon.point import Spec
 from coolcap_agent.daemon.state_dir import StateDir
 from coolcap_agent.daemon.version import agent_version
+from coolcap_agent.daemon.write_log import AuditedWrites
 from coolcap_agent.drivers.base import GpuInfo
 from coolcap_agent.journal import Key
 from coolcap_agent.logging import FaultLog
@@ -65,6 +67,7 @@ class NodeAgent:
         self._health: GpuHealth | None = None
         self._specs = gpu_specs(config, gpus.infos)
         self._points = make_points(gpus, self._specs)
+        self._record = AuditedWrites(AuditLog(state.audit), faults=self._faults, now_s=clock.now_s)
         simulated = config.agent.simulated_clock is not None
         self._thermal_guard = ThermalGuard(
             self._points,
@@ -80,6 +83,7 @@ class NodeAgent:
             faults=self._faults,
             ramp_back=False,
             restraint=self._thermal_guard,
+            write_log=self._record,
             mono_s=mono_s,
         )
         self._sampler = Sampler(
@@ -148,6 +152,7 @@ class NodeAgent:
     async def close(self) -> None:
         """Disconnect from the GPUs."""
         self._work.close()
+        await self._record.close()
         await self._gpus.close()
 
     def _points_of(self, uuid: str) -> Sequence[tuple[Key, GpuPoint]]:
