@@ -95,6 +95,7 @@ def tree(rng: np.random.Generator, *, groups: int) -> tuple[Layout, Limits]:
         budget_names=tuple(map(str, range(len(members)))),
         budget_members=members,
         budget_w=highest_w * rng.uniform(0.4, 1.1, len(members)),
+        budget_burst_ratio=rng.choice([0.0, 0.2], len(members)),
     )
     return layout, limits
 
@@ -138,6 +139,7 @@ def test_no_watt_moved_between_two_groups_would_gain_throughput(seed: int) -> No
         budget_names=("all",),
         budget_members=np.ones((1, count), dtype=bool),
         budget_w=np.array([0.85 * float(layout.gpu_count @ asked) * 1.03]),
+        budget_burst_ratio=np.zeros(1),
     )
     curves = Worth(knee=rng.uniform(0.6, 1.0, count), ease=rng.uniform(0.1, 0.4, count))
 
@@ -168,3 +170,12 @@ def test_a_group_that_asks_more_costs_no_other_group_anything() -> None:
     greedy, _ = allocate(np.array([300.0, 500.0, 500.0, 500.0]), np.zeros(4), LAYOUT, limits)
     np.testing.assert_allclose(modest, greedy)
     assert modest[0] == 300.0
+
+
+def test_a_budget_with_a_burst_ratio_holds_while_gpus_burst_above_their_caps() -> None:
+    limits = dataclasses.replace(
+        LIMITS, budget_w=np.array([2000.0, 1e9]), budget_burst_ratio=np.array([0.2, 0.0])
+    )
+    caps, short = allocate(np.full(4, 500.0), np.full(4, 50.0), LAYOUT, limits)
+    np.testing.assert_allclose((1.2 * caps.sum() + 200.0) * 1.03, 2000.0)
+    assert not short.any()

@@ -42,11 +42,13 @@ def worst_case_power_w(
     power_cap_w: FloatArray, other_w: FloatArray, layout: Layout, limits: Limits
 ) -> FloatArray:
     """Return the IT power each budget must carry at worst, shape ``[..., number of budgets]``."""
-    power_w = (layout.gpu_count * power_cap_w + other_w) * (1.0 + limits.power_margin_ratio)
-    loads_w = np.zeros((*power_w.shape[:-1], len(limits.budget_w)))
+    gpus_w = layout.gpu_count * power_cap_w
+    batch = np.broadcast_shapes(gpus_w.shape, other_w.shape)[:-1]
+    loads_w = np.zeros((*batch, len(limits.budget_w)))
     for level in levels_of(limits.budget_members):
-        loads_w[..., level.budgets] = level.sums(power_w)
-    return loads_w
+        burst = 1.0 + limits.budget_burst_ratio[level.budgets]
+        loads_w[..., level.budgets] = level.sums(gpus_w) * burst + level.sums(other_w)
+    return loads_w * (1.0 + limits.power_margin_ratio)
 
 
 def allocate(
@@ -83,7 +85,11 @@ def allocate(
     curves: Worth | None = None
     for level in levels_of(limits.budget_members):
         budget_w = limits.budget_w[level.budgets] / (1.0 + limits.power_margin_ratio)
-        over = level.sums(layout.gpu_count * caps_w + fixed_w) > budget_w
+        # What is left for GPUs, bursts included.
+        budget_w = (budget_w - level.sums(fixed_w)) / (
+            1.0 + limits.budget_burst_ratio[level.budgets]
+        )
+        over = level.sums(layout.gpu_count * caps_w) > budget_w
         if not over.any():
             continue
         if curves is None:
@@ -97,13 +103,12 @@ def allocate(
 
         water = _Water(
             of_part(caps_w),
-            of_part(fixed_w),
             Worth(knee=of_part(curves.knee), ease=of_part(curves.ease)),
             part,
             layout=layout,
             floor_w=limits.power_cap_min_w,
         )
-        allowed_w = np.where(over[rows], budget_w, UNLIMITED_W)[:, binding]
+        allowed_w = np.where(over, budget_w, UNLIMITED_W)[rows][:, binding]
         caps_w[rows[:, None], part.groups] = water.lowered(allowed_w)
     over = worst_case_power_w(caps_w, fixed_w, layout, limits) > limits.budget_w * (1.0 + 1e-9)
     return caps_w.reshape(shape), np.asarray(over).reshape(*shape[:-1], -1)
@@ -127,7 +132,6 @@ class _Water:
     def __init__(
         self,
         asked_w: FloatArray,
-        fixed_w: FloatArray,
         worth: Worth,
         level: Level,
         *,
@@ -139,7 +143,6 @@ class _Water:
         self._floor_w = np.minimum(floor_w[groups], asked_w)
         self._level = level
         self._gpu_count = layout.gpu_count[groups].astype(np.float64)
-        self._fixed_w = np.add.reduceat(fixed_w, level.starts, axis=-1)
         # From where every cap is at its maximum to where every cap is 0.
         first = float(np.min((worth.knee - 1.0) / worth.ease))
         last = float(np.max(worth.knee / worth.ease))
@@ -152,7 +155,7 @@ class _Water:
         self._rank = np.searchsorted(classes, priority).astype(np.float64)
 
     def lowered(self, budget_w: FloatArray) -> FloatArray:
-        """Return caps that meet ``budget_w`` (without margin), ``[M, S]``."""
+        """Return caps that meet ``budget_w``, power of the GPUs alone, ``[M, S]``."""
         low, high = np.zeros(budget_w.shape), np.full(budget_w.shape, float(self._class_count))
         excess_w, slope_w = self._excess_w(low, budget_w)
         over = excess_w > 0.0
@@ -178,7 +181,7 @@ class _Water:
                 )
                 excess_w, slope_w, search = excess_w[:, kept], slope_w[:, kept], search[:, kept]
             # Newton's step is exact on the right piece; where it leaves the bracket, halve that.
-            step = water + (excess_w + AIM_RATIO * budget_w) / np.where(
+            step = water + (excess_w + AIM_RATIO * np.abs(budget_w)) / np.where(
                 slope_w > 0.0, slope_w, np.inf
             )
             inside = (step > low) & (step < high) & (slope_w > 0.0)
@@ -187,7 +190,7 @@ class _Water:
             above = excess_w > 0.0
             low, high = np.where(above, water, low), np.where(above, high, water)
             found[:, at] = np.where(search, high, found[:, at])
-            search = search & (above | (excess_w < -UNUSED_RATIO * budget_w))
+            search = search & (above | (excess_w < -UNUSED_RATIO * np.abs(budget_w)))
         return self._caps_w(found)[0]
 
     def _only(self, budgets: BoolArray) -> "_Water":
@@ -198,7 +201,6 @@ class _Water:
         one._gpu_count, one._rank = self._gpu_count[kept], self._rank[kept]
         one._asked_w, one._floor_w = self._asked_w[:, kept], self._floor_w[:, kept]
         one._top_w, one._fall_w = self._top_w[:, kept], self._fall_w[:, kept]
-        one._fixed_w = self._fixed_w[:, budgets]
         return one
 
     def _excess_w(self, water: FloatArray, budget_w: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -207,7 +209,7 @@ class _Water:
         starts = self._level.starts
         power_w = np.add.reduceat(self._gpu_count * caps_w, starts, axis=-1)
         slope_w = np.add.reduceat(falls * (self._gpu_count * self._fall_w), starts, axis=-1)
-        return power_w + self._fixed_w - budget_w, np.asarray(slope_w)
+        return power_w - budget_w, np.asarray(slope_w)
 
     def _caps_w(self, water: FloatArray) -> tuple[FloatArray, BoolArray]:
         """Return the caps, and which of them fall on."""

@@ -10,6 +10,7 @@ Read from ``[limits]``, ``[limits.levers.*]`` and ``[[budgets]]`` of a site file
     power_cap_floor_ratio = 0.4         # of power_limit_max_w; above the device's own floor cliff
     power_cap_rise_max_ratio_per_min = 0.2
     power_margin_ratio = 0.03           # on worst-case power against budgets
+    cooling_capacity_ratio = 1.0        # optional: all cooling equipment over it_power_design_w
     source = "…"
 
     [limits.levers.supply_air_temp_setpoint_c]
@@ -20,10 +21,10 @@ Read from ``[limits]``, ``[limits.levers.*]`` and ``[[budgets]]`` of a site file
     fall_max_per_min = 0.5
     source = "…"
 
-    [[budgets]]                         # nested or not; each is met
+    [[budgets]]                         # see coolcap_envs.safety.budget_tables
     name = "site"
     power_w = 21000.0
-    racks = ["*"]                       # or rack names
+    racks = ["*"]
 """
 
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from coolcap_envs.contract.config import Table
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVERS
 from coolcap_envs.contract.telemetry import BoolArray, FloatArray
+from coolcap_envs.safety.budget_tables import read_budgets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,6 +59,10 @@ class Limits:
         budget_names: Names of the power budgets.
         budget_w: IT power each budget allows, shape ``[number of budgets]``.
         budget_members: Which groups a budget covers, shape ``[number of budgets, N]``.
+        budget_burst_ratio: Added to the power of GPUs before it is held against a budget whose
+            supply cannot ride through bursts above a cap, shape ``[number of budgets]``.
+        cooling_capacity_ratio: Heat all cooling equipment together can take over the design IT
+            power; with less of it fit to run, all caps together must fit what is left.
     """
 
     inlet_temp_max_c: float
@@ -75,6 +81,8 @@ class Limits:
     budget_names: tuple[str, ...]
     budget_w: FloatArray
     budget_members: BoolArray
+    budget_burst_ratio: FloatArray
+    cooling_capacity_ratio: float = 1.0
 
 
 def _read_levers(table: Table, layout: Layout) -> FloatArray:
@@ -99,22 +107,6 @@ def _read_levers(table: Table, layout: Layout) -> FloatArray:
     return rows
 
 
-def _read_budgets(tables: list[Table], layout: Layout) -> tuple[list[str], list[float], BoolArray]:
-    names: list[str] = []
-    watts: list[float] = []
-    members = np.zeros((len(tables), layout.group_count), dtype=bool)
-    for i, table in enumerate(tables):
-        names.append(table.take_str("name"))
-        watts.append(table.take_float("power_w", low=1.0, high=1e10, unit="W"))
-        racks = table.take_strs("racks")
-        if unknown := [rack for rack in racks if rack != "*" and rack not in layout.racks]:
-            known = f"'*' or {', '.join(layout.racks)}"
-            table.complain("racks", f"has unknown {', '.join(unknown)}: allowed are {known}")
-        members[i] = ["*" in racks or rack in racks for rack in layout.rack_names]
-        table.finish()
-    return names, watts, members
-
-
 def read_limits(table: Table, budgets: list[Table], layout: Layout) -> Limits:
     """Read ``[limits]`` and ``[[budgets]]``; problems are collected in ``table.problems``."""
     inlet = table.take_float("inlet_temp_max_c", low=10.0, high=60.0, unit="°C")
@@ -124,10 +116,13 @@ def read_limits(table: Table, budgets: list[Table], layout: Layout) -> Limits:
     floor = table.take_float("power_cap_floor_ratio", low=0.1, high=1.0, unit="(ratio)")
     rise = table.take_float("power_cap_rise_max_ratio_per_min", low=0.001, high=100.0, unit="1/min")
     margin = table.take_float("power_margin_ratio", low=0.0, high=1.0, unit="(ratio)")
+    cooling = table.take_float(
+        "cooling_capacity_ratio", low=0.1, high=10.0, unit="(ratio)", default=1.0
+    )
     table.take_str("source")
     levers = _read_levers(table.take_table("levers"), layout)
     table.finish()
-    names, watts, members = _read_budgets(budgets, layout)
+    allowed = read_budgets(budgets, layout)
     return Limits(
         inlet_temp_max_c=inlet,
         gpu_temp_max_c=gpu,
@@ -142,7 +137,9 @@ def read_limits(table: Table, budgets: list[Table], layout: Layout) -> Limits:
         lever_default=levers[2],
         lever_rise_max_per_min=levers[3],
         lever_fall_max_per_min=levers[4],
-        budget_names=tuple(names),
-        budget_w=np.array(watts),
-        budget_members=members,
+        budget_names=allowed.names,
+        budget_w=allowed.power_w,
+        budget_members=allowed.members,
+        budget_burst_ratio=allowed.burst_ratio,
+        cooling_capacity_ratio=cooling,
     )
