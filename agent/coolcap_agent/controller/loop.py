@@ -167,7 +167,7 @@ class ControlLoop:
         """Keep the leases, read, and return what is known then."""
         self._keep_leases()
         telemetry = self._plant.read()
-        limits = self._budgets.limits_at(float(telemetry.time_s))
+        limits = self._budgets.limits_at(float(telemetry.time_s), telemetry)
         self._show(
             telemetry=telemetry,
             limits=limits,
@@ -307,12 +307,13 @@ class ControlLoop:
             self._adjust(self._in_hand.sendable(setpoints), actor, shielded, state, failure="")
 
     def _make_safe(self, state: LoopState) -> None:
-        """Go to safe setpoints as soon as readings are unfit, once; decisions go on from there."""
+        """Go to safe setpoints as soon as readings are unfit, once; then guard what is in force."""
         failure = unfit_text(state.verdict.problems)
         self._recovery.failed()
         self._modes.on(Event.UNFIT, reason=failure, time_s=self._time_s)
         self._show(failure=failure)
         if self._actor is Actor.SAFE:
+            self._guard(state)
             return
         safe = safe_setpoints(state.in_force, state.limits)
         asked = self._in_hand.over(safe, in_force=state.in_force)

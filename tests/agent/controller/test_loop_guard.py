@@ -119,3 +119,31 @@ def test_hold_still_keeps_budgets() -> None:
     bench.guard()
 
     assert drawn_at_worst_w(bench) <= 1500.0 * (1.0 + 1e-6)
+
+
+def test_lower_budget_is_met_while_readings_are_unfit() -> None:
+    """Whoever cannot see may still have to lower caps: worst-case power needs no readings."""
+    bench = LoopBench()
+    bench.plant.group.update(gpu_power_w=440.0, it_power_w=480.0)
+    bench.decide()
+    bench.plant.age_s = 1000.0
+    bench.guard(3)
+    set_budget(bench, 1500.0)
+
+    bench.guard()
+
+    assert drawn_at_worst_w(bench) <= 1500.0 * (1.0 + 1e-6)
+
+
+def test_lost_cooling_lowers_caps_at_the_next_fast_tick_before_anything_warms() -> None:
+    bench = LoopBench()
+    bench.plant.group.update(gpu_power_w=440.0, it_power_w=480.0)
+    bench.decide()
+    before_w = drawn_at_worst_w(bench)
+    carried_w = 0.3 * bench.plant.layout.it_power_design_w
+    assert before_w > carried_w
+    bench.plant.plant["crah_available_ratio"] = 0.3
+
+    bench.guard()
+
+    assert drawn_at_worst_w(bench) <= carried_w * (1.0 + 1e-6)
