@@ -20,7 +20,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-servers lint format bench nvml proto clean
+.PHONY: help setup demo test test-servers outages screenshots lint format bench bench-node campaign-node nvml proto clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -33,8 +33,14 @@ demo: $(RUN_READY)  ## Run the whole system, simulated, and print what it saved 
 test: $(DEV_READY)  ## Run the tests; ARGS="-k lease" passes options to pytest
 	$(BIN)/python -m pytest $(ARGS)
 
-test-servers:  ## Install what some tests talk to: InfluxDB, nginx, Prometheus (needs root and apt)
+test-servers:  ## Install what some tests talk to: databases, Chromium (needs root and apt)
 	scripts/install_test_servers.sh
+
+outages: $(DEV_READY)  ## Let a real InfluxDB fail in every way at 10,000 points/s and count rows (20 min)
+	$(BIN)/python scripts/outage_campaign.py $(ARGS)
+
+screenshots: $(DEV_READY)  ## Take the pictures of the web console for docs/
+	COOLCAP_SCREENSHOTS=$(CURDIR)/docs/images/console $(BIN)/python -m pytest tests/system/console/test_console.py $(ARGS)
 
 lint: $(DEV_READY)  ## Check format, style, types, import direction and the API's compatibility
 	$(BIN)/ruff format --check .
@@ -51,6 +57,12 @@ format: $(DEV_READY)  ## Format the code and apply safe fixes
 
 bench: $(DEV_READY)  ## Measure steps per second and policy latency
 	$(BIN)/coolcap-train bench $(ARGS)
+
+campaign-node: $(DEV_READY)  ## Kill and break node agents in every known way, and print counts
+	PYTHONPATH=tests $(BIN)/python -m support.campaign $(ARGS)
+
+bench-node: $(DEV_READY)  ## Measure CPU time, memory and latency of a node agent with 8 GPUs
+	PYTHONPATH=tests $(BIN)/python -m support.node_bench $(ARGS)
 
 nvml: $(RUN_READY)  ## Build the simulated libnvidia-ml.so.1 and print where it is (needs gcc)
 	$(BIN)/python -m coolcap_agent.nvml_simulator build

@@ -15,6 +15,7 @@ from coolcap_agent.daemon.point import (
     LeaseOver,
     Point,
     Restraint,
+    Spec,
     Unrestrained,
     WriteTimes,
     failure_outcome,
@@ -24,7 +25,7 @@ from coolcap_agent.daemon.point import (
 from coolcap_agent.daemon.worker import WorkerError
 from coolcap_agent.daemon.write_log import NoWriteLog, WriteLog, WriteRecord
 from coolcap_agent.drivers.base import DeviceLost, DriverError
-from coolcap_agent.journal import Key, device_of
+from coolcap_agent.journal import Key, device_of, name_of
 from coolcap_agent.lease import Lease
 from coolcap_agent.rpc.refusals import RefusedError
 from coolcap_proto.v1 import common_pb2
@@ -87,14 +88,19 @@ class Commander:
         task.add_done_callback(_retrieve)
         return await asyncio.shield(task)
 
-    def leave(self, key: Key, lease: Lease, why: str) -> None:
-        """Answer commands for a point as overridden until another lease is granted.
+    async def leave(self, key: Key, lease: Lease, why: str) -> None:
+        """Leave a point to somebody else until another lease is granted; its lock is the caller's.
 
         Args:
             key: The point.
             lease: The live lease.
-            why: Who decides now, for people.
+            why: Who decides now, for people; commands are answered with it.
         """
+        fault = f"{name_of(key)} yield"
+        if problem := await self._guard.give_up(key):
+            self._guard.faults.begin(fault, f"{why}; it cannot be left to them yet: {problem}")
+            return
+        self._guard.faults.end(fault, f"{name_of(key)} is theirs")
         self.commanded.pop(key, None)
         self._yielded[key] = (lease.epoch, why)
 
@@ -174,7 +180,7 @@ class Commander:
             await locked[key].acquire()  # free, as ``_unfit`` saw, so this does not wait
         try:
             fit = [(self._points[key], asked) for key, asked in targets if key in locked]
-            plans = await asyncio.gather(*(self._plan(point, asked) for point, asked in fit))
+            plans = await asyncio.gather(*(self._plan(lease, point, asked) for point, asked in fit))
             for plan in plans:
                 if isinstance(plan, Result):
                     results[plan.key] = plan
@@ -223,7 +229,7 @@ class Commander:
             )
         return None
 
-    async def _plan(self, point: Point, asked: float) -> _Plan | Result:
+    async def _plan(self, lease: Lease, point: Point, asked: float) -> _Plan | Result:
         spec = point.spec
         try:
             before = await point.read()
@@ -241,6 +247,11 @@ class Commander:
                 asked=asked,
                 in_force=before,
                 message=f"{spec.say(asked)} was not written: {before.overridden}",
+            )
+        if spec.yields and (why := self._changed_by_others(spec, before)):
+            await self.leave(spec.key, lease, why)
+            return Result(
+                key=spec.key, outcome=Outcome.OVERRIDDEN, asked=asked, in_force=before, message=why
             )
         if not (math.isfinite(before.value) or before.local):
             return Result(
@@ -266,6 +277,18 @@ class Commander:
             )
         why = "; ".join(text for text in (why, found.why) if text)
         return _Plan(point=point, asked=asked, before=before, value=found.value, why=why)
+
+    def _changed_by_others(self, spec: Spec, before: InForce) -> str:
+        """Say how a value we command was changed by somebody else, empty if it was not."""
+        commanded = self.commanded.get(spec.key)
+        if commanded is None or not self._guard.holds(spec.key):
+            return ""
+        if spec.same(before.requested, commanded):
+            return ""
+        return (
+            f"{spec.say(commanded)} was changed to {spec.amount(before.requested)} by somebody "
+            "else; it is left to them until another lease is granted"
+        )
 
     async def _write(
         self, lease: Lease, plan: _Plan, locked: dict[Key, asyncio.Lock], *, why: str

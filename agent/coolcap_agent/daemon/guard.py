@@ -196,18 +196,17 @@ class Guard:
                     )
 
     async def give_up(self, key: Key) -> str:
-        """Leave a point to somebody else: it is neither held nor restored any more.
+        """Leave a point, whose lock the caller holds, to somebody else: forget what was before.
 
         Returns:
             What went wrong, empty if nothing did; on a failure all is as before.
         """
-        async with self.lock(key):
-            entry = self._journal.entries.get(key)
-            if entry is not None:
-                result = await self._forget(Restored(entry=entry, outcome=Outcome.RESTORED))
-                if result.outcome is not Outcome.RESTORED:
-                    return result.message
-            self._held.pop(key, None)
+        entry = self._journal.entries.get(key)
+        if entry is not None:
+            result = await self._forget(Restored(entry=entry, outcome=Outcome.RESTORED))
+            if result.outcome is not Outcome.RESTORED:
+                return result.message
+        self._held.pop(key, None)
         return ""
 
     async def tick(self) -> Sequence[Restored]:

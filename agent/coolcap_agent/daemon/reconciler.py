@@ -90,13 +90,9 @@ class Reconciler:
 
     async def _yield(self, key: Key, why: str) -> None:
         lease = self._guard.leases.live()
-        if lease is None:
-            return
-        if problem := await self._guard.give_up(key):
-            self._guard.faults.begin(f"{name_of(key)} yield", f"{why}; not yet: {problem}")
-            return
-        self._guard.faults.end(f"{name_of(key)} yield", f"{name_of(key)} is theirs")
-        self._commander.leave(key, lease, why)
+        if lease is not None:
+            async with self._guard.lock(key):
+                await self._commander.leave(key, lease, why)
 
     async def _reapply(self, point: Point, commanded: float, *, before: InForce) -> None:
         lease = self._guard.leases.live()

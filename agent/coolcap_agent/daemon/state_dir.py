@@ -1,5 +1,7 @@
 """The folder an agent remembers in: journal, epoch, and a lock against a second agent."""
 
+import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -43,7 +45,7 @@ class StateDir:
         """Take the folder, making it if needed. Raises StateDirError."""
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self._path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = self._open()
         except OSError as error:
             raise StateDirError(f"state_dir {self._path} cannot be used: {error}") from error
         try:
@@ -55,8 +57,9 @@ class StateDir:
                 f"state_dir {self._path} is in use by the agent with process id {user}; stop that "
                 "one, or give this agent a folder of its own"
             ) from error
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # without room on the disk others are told no number
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
         return self
 
     def __exit__(
@@ -67,6 +70,19 @@ class StateDir:
     ) -> None:
         """Let the folder go."""
         self._release()
+
+    def _open(self) -> int:
+        """Open the lock's file; for reading where the disk has become read-only.
+
+        An agent on such a disk grants no lease, but it still restores what its journal holds.
+        """
+        path = self._path / "lock"
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def _release(self) -> None:
         if self._lock is not None:

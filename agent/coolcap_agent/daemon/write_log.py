@@ -82,6 +82,27 @@ class NoWriteLog:
         """Do nothing."""
 
 
+class UnrecordedWrites:
+    """Stands for a record that cannot be opened: no command is carried out, values go back.
+
+    Args:
+        why: Why it cannot be.
+    """
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def problem(self) -> str:
+        """Return why writes cannot be recorded."""
+        return self._why
+
+    async def note(self, record: WriteRecord) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
 class AuditedWrites:
     """Keeps every write in a hash-chained audit log, in order.
 

@@ -125,7 +125,7 @@ static nvml_return set_limit(nvml_device handle, uint32_t scope, uint32_t limit_
         return NVML_ERROR_INVALID_ARGUMENT;
     }
     if (!device_has_fault(handle, HALL_FAULT_IGNORED_SET)) {
-        hall_store_double(&device_control(handle)->power_limit_requested_w, 1e-3 * limit_mw);
+        hall_store_double(&device_control(handle)->power_limit_requested_w, limit_mw / 1e3);
     }
     return NVML_SUCCESS;
 }
