@@ -5,7 +5,6 @@ Kernels advance the batch; this file seeds, takes setpoints, reads out and count
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -14,12 +13,13 @@ from numpy.typing import ArrayLike
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVERS
 from coolcap_envs.contract.setpoints import Applied, Setpoints
-from coolcap_envs.contract.signals import PLANT_SIGNALS
 from coolcap_envs.contract.telemetry import BoolArray, FloatArray, Telemetry
+from coolcap_envs.faults.on_plant import PlantFaults
+from coolcap_envs.faults.plan import FaultPlan
 from coolcap_envs.outside import Outside
 from coolcap_envs.physics import hall
 from coolcap_envs.physics.batch import Batch, aligned_zeros
-from coolcap_envs.physics.constants import JOULE_PER_KWH, SECONDS_PER_HOUR
+from coolcap_envs.physics.constants import SECONDS_PER_HOUR
 from coolcap_envs.physics.jit import use_threads
 from coolcap_envs.physics.lanes import LANES
 from coolcap_envs.physics.records import (
@@ -33,12 +33,15 @@ from coolcap_envs.physics.records import (
 )
 from coolcap_envs.physics.sensors import GROUP_READING_DTYPE, PLANT_READING_DTYPE, read_out
 from coolcap_envs.plant_parameters import ParameterTemplates
+from coolcap_envs.plant_totals import Totals, totals_of
 from coolcap_envs.safety.limits import Limits
 from coolcap_envs.site import Site
 from coolcap_envs.warm_start import start_warm
 from coolcap_envs.weather import HOURS_PER_YEAR
 from coolcap_envs.workload.demand import class_table
 from coolcap_envs.workload.feed import DemandFeed
+from coolcap_envs.workload.profile import Profile, with_profile
+from coolcap_envs.workload.source import open_trace
 
 _LEVER_INPUTS: Final = (
     "supply_air_setpoint_c",
@@ -49,40 +52,8 @@ _LEVER_INPUTS: Final = (
 """Inputs of the physics for the first levers; coolant distribution is not simulated yet."""
 _AVAILABILITIES: Final = ("crah", "chiller", "tower", "pump")
 _REFUSALS_LISTED: Final = 16
+_UNLIMITED: Final = 1e9
 _DAY_S: Final = 86_400.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    """Exact sums since the last reset; arrays have the batch shape.
-
-    Attributes:
-        it_energy_kwh: Energy of the IT equipment.
-        cooling_energy_kwh: Energy of fans, chiller, pumps and tower.
-        facility_energy_kwh: Energy at the facility's meter.
-        makeup_water_kg: Water drawn.
-        cost_usd: Price of the energy.
-        carbon_kg: Emissions of the energy.
-        work_gpu_h: Useful work done, reference GPU-hours.
-        offered_gpu_h: Work offered.
-        lost_gpu_h: Work given up.
-        waiting_gpu_h: Work waiting now; offered = done + lost + waiting.
-        stored_heat_kwh: Heat stored now above that at the reset: what cooling still owes.
-        energy_residual_ratio: Error of the energy balance in the last step, of its energy.
-    """
-
-    it_energy_kwh: FloatArray
-    cooling_energy_kwh: FloatArray
-    facility_energy_kwh: FloatArray
-    makeup_water_kg: FloatArray
-    cost_usd: FloatArray
-    carbon_kg: FloatArray
-    work_gpu_h: FloatArray
-    offered_gpu_h: FloatArray
-    lost_gpu_h: FloatArray
-    waiting_gpu_h: FloatArray
-    stored_heat_kwh: FloatArray
-    energy_residual_ratio: FloatArray
 
 
 def _members(readings: Records) -> FloatArray:
@@ -91,6 +62,11 @@ def _members(readings: Records) -> FloatArray:
     values = readings.reshape(-1).view(np.float64).reshape(*readings.shape, columns, LANES)
     lanes_first = np.moveaxis(values, -1, 1)
     return lanes_first.reshape(-1, *lanes_first.shape[2:])
+
+
+def _streams(seed: int) -> list[np.random.SeedSequence]:
+    """Return sources of randomness: of plant, demand, noise, faults and recorded work."""
+    return np.random.SeedSequence(seed).spawn(5)
 
 
 class SimulatedPlant:
@@ -121,6 +97,7 @@ class SimulatedPlant:
             hourly=self._outside.hourly,
         )
         self._feed = DemandFeed(class_table(site.workload), plants=count, groups=groups)
+        self._faults = PlantFaults(site, self._batch, levers=_LEVER_INPUTS)
         self._heat_at_reset_j = np.zeros(count)
         tiles = len(self._batch.plant)
         self._group_readings = aligned_zeros((tiles, groups), in_lanes(GROUP_READING_DTYPE))
@@ -141,6 +118,11 @@ class SimulatedPlant:
         return self._site.limits
 
     @property
+    def is_undisturbed(self) -> bool:
+        """Return whether nothing but inputs and physics acts: no faults, no jobs over groups."""
+        return not self._faults.in_use and self._feed.pace(self._batch) is None
+
+    @property
     def weathers(self) -> tuple[str, ...]:
         """Return the names of the site's weather years."""
         return self._site.weathers
@@ -153,6 +135,9 @@ class SimulatedPlant:
         start_time_s: float | ArrayLike | None = None,
         randomise_ratio: float = 0.0,
         weather: str | None = None,
+        workload: Profile | None = None,
+        trace: str | None = None,
+        faults: FaultPlan | None = None,
     ) -> None:
         """Start new episodes: default setpoints, counters at 0, everything drawn from the seeds.
 
@@ -162,10 +147,13 @@ class SimulatedPlant:
             start_time_s: UTC, one for all or one per plant; None draws a midnight of the year.
             randomise_ratio: How much of the site's randomisation applies: 0 none, 1 all.
             weather: Name of a weather year; None draws one of the site's.
+            workload: Parameters of the generated work in place of the site's.
+            trace: Recorded work, ``KIND:FILE``, in place of the site's.
+            faults: What goes wrong; None for nothing.
 
         Raises:
             ValueError: If the number of seeds is not the number of plants.
-            ConfigError: If there is no such weather year.
+            ConfigError: If a weather year or recording is missing or wrong, or faults do not fit.
         """
         count = self._batch.size
         each = [seeds] if isinstance(seeds, int | np.integer) else list(seeds)
@@ -179,6 +167,7 @@ class SimulatedPlant:
             times[:] = start_time_s
         for b in chosen.tolist():
             self._draw(b, int(each[b]), float(times[b]), randomise_ratio, weather)
+            self._draw_work_and_faults(b, int(each[b]), workload, trace, faults)
         self._feed.write(self._batch)
         start_warm(self._batch, chosen)
         self._heat_at_reset_j[chosen] = self._batch.get("plant", "stored_heat_j")[chosen]
@@ -188,7 +177,7 @@ class SimulatedPlant:
     ) -> None:
         """Set everything of plant ``b`` that its seed decides, and its inputs to defaults."""
         batch = self._batch
-        of_plant, of_demand, of_noise = np.random.SeedSequence(seed).spawn(3)
+        of_plant, _, of_noise, *_ = _streams(seed)
         rng = np.random.default_rng(of_plant)
         drawn = self.weathers[int(rng.integers(len(self.weathers)))]
         day = int(rng.integers(HOURS_PER_YEAR // 24))
@@ -208,6 +197,7 @@ class SimulatedPlant:
         group_inputs = np.zeros(len(groups), GROUP_INPUT_DTYPE)
         group_inputs["power_cap_w"] = self.layout.power_limit_default_w
         group_inputs["clock_max_ratio"] = 1.0
+        group_inputs["rate_max_ratio"] = _UNLIMITED
         for table, records in (
             ("parameters", plant),
             ("group_parameters", groups),
@@ -220,11 +210,31 @@ class SimulatedPlant:
             ("series", np.array(row, dtype=np.uint64)),
         ):
             batch.put_member(b, table, records)
+
+    def _draw_work_and_faults(
+        self,
+        b: int,
+        seed: int,
+        workload: Profile | None,
+        trace: str | None,
+        faults: FaultPlan | None,
+    ) -> None:
+        _, of_demand, _, of_faults, of_trace = _streams(seed)
+        site, recorded = self._site, trace or self._site.trace
+        row = int(self._batch.series[b // LANES, b % LANES])
+        local_s = self._batch.get("plant", "time_s")[b] + SECONDS_PER_HOUR * (
+            self._outside.utc_offset_h(row)
+        )
         self._feed.start(
             b,
             np.random.default_rng(of_demand),
-            local_hour=((start_time_s + offset_s) % _DAY_S) / SECONDS_PER_HOUR,
+            local_hour=float(local_s % _DAY_S) / SECONDS_PER_HOUR,
+            table=None if workload is None else class_table(with_profile(site.workload, workload)),
+            replay=None
+            if recorded is None
+            else open_trace(recorded, site).start(np.random.default_rng(of_trace)),
         )
+        self._faults.start(b, faults, of_faults)
 
     def advance(self, dt_s: float = 30.0) -> None:
         """Let time pass: ``dt_s`` seconds, a multiple of 5.
@@ -238,6 +248,7 @@ class SimulatedPlant:
             substeps = min(left, self._feed.write(self._batch))
             if self._threads > 1:
                 use_threads(self._threads)
+            self._faults.before_step(self._feed.pace(self._batch), dt_s=substeps * SUBSTEP_S)
             hall.advance(self._batch, substeps=substeps, parallel=self._threads > 1)
             self._feed.advance(substeps)
             left -= substeps
@@ -261,13 +272,15 @@ class SimulatedPlant:
         )
         groups = _members(self._group_readings)[: batch.size].copy()
         plant = _members(self._plant_readings)[: batch.size].copy()
-        count, n = groups.shape[:2]
+        groups_age_s, plant_age_s = np.zeros(groups.shape[:2]), np.zeros(plant.shape)
+        if is_noisy:
+            self._faults.spoil(groups, plant, groups_age_s, plant_age_s)
         return Telemetry(
             time_s=self._shaped(batch.get("plant", "time_s")),
             groups=self._shaped(groups),
             plant=self._shaped(plant),
-            groups_age_s=self._shaped(np.zeros((count, n))),
-            plant_age_s=self._shaped(np.zeros((count, len(PLANT_SIGNALS)))),
+            groups_age_s=self._shaped(groups_age_s),
+            plant_age_s=self._shaped(plant_age_s),
         )
 
     def _shaped(self, values: FloatArray) -> FloatArray:
@@ -279,17 +292,24 @@ class SimulatedPlant:
         shape = (batch.size, layout.group_count)
         refusals: list[str] = []
 
-        cap_w = np.reshape(setpoints.power_cap_w, shape)
+        asked = self._faults.heard(
+            Setpoints(
+                power_cap_w=np.reshape(setpoints.power_cap_w, shape),
+                sm_clock_max_mhz=np.reshape(setpoints.sm_clock_max_mhz, shape),
+                plant=np.reshape(setpoints.plant, (shape[0], len(PLANT_LEVERS))),
+            )
+        )
+        cap_w = asked.power_cap_w
         fits = (cap_w >= layout.power_limit_min_w) & (cap_w <= layout.power_limit_max_w)
-        held_w = np.where(fits, cap_w, batch.get("group_inputs", "power_cap_w"))
-        batch.set("group_inputs", "power_cap_w", held_w)
+        held_w = np.where(fits, cap_w, self._faults.held_caps_w())
+        self._faults.take_caps_w(held_w)
         for b, n in np.argwhere(~fits & ~np.isnan(cap_w))[:_REFUSALS_LISTED]:
             refusals.append(
                 f"power cap {cap_w[b, n]:g} W for {self._name(b)}{layout.group_names[n]} is "
                 f"outside {layout.power_limit_min_w[n]:g} to {layout.power_limit_max_w[n]:g} W "
                 "(limits of the device)"
             )
-        clock_mhz = np.reshape(setpoints.sm_clock_max_mhz, shape)
+        clock_mhz = asked.sm_clock_max_mhz
         top_mhz = layout.sm_clock_max_mhz
         fits = (clock_mhz > 0.0) & (clock_mhz <= top_mhz)
         held_ratio = batch.get("group_inputs", "clock_max_ratio")
@@ -302,26 +322,28 @@ class SimulatedPlant:
             )
 
         in_force = np.full((shape[0], len(PLANT_LEVERS)), np.nan)
-        levers = np.reshape(setpoints.plant, in_force.shape)
         for k, lever in enumerate(PLANT_LEVERS):
-            asked = levers[:, k]
-            fits = (asked >= lever.low) & (asked <= lever.high) & self._can_take[k]
-            for b in np.flatnonzero(~fits & ~np.isnan(asked))[:_REFUSALS_LISTED]:
+            value = asked.plant[:, k]
+            fits = (value >= lever.low) & (value <= lever.high) & self._can_take[k]
+            for b in np.flatnonzero(~fits & ~np.isnan(value))[:_REFUSALS_LISTED]:
                 why = (
                     f"is outside {lever.low:g} to {lever.high:g} {lever.unit} (range of the lever)"
                     if self._can_take[k]
                     else f"is refused: {layout.name} has no such lever (site file)"
                 )
-                refusals.append(f"{lever.name} {asked[b]:g} of {self._name(b)}plant {why}")
+                refusals.append(f"{lever.name} {value[b]:g} of {self._name(b)}plant {why}")
             if self._can_take[k]:
-                value = np.where(fits, asked, batch.get("inputs", _LEVER_INPUTS[k]))
-                batch.set("inputs", _LEVER_INPUTS[k], value)
-                in_force[:, k] = value
+                held = np.where(fits, value, batch.get("inputs", _LEVER_INPUTS[k]))
+                batch.set("inputs", _LEVER_INPUTS[k], held)
+                in_force[:, k] = held
+        known = self._faults.heard(
+            Setpoints(power_cap_w=held_w, sm_clock_max_mhz=held_ratio * top_mhz, plant=in_force)
+        )
         return Applied(
             setpoints=Setpoints(
-                power_cap_w=self._shaped(held_w),
-                sm_clock_max_mhz=self._shaped(held_ratio * top_mhz),
-                plant=self._shaped(in_force),
+                power_cap_w=self._shaped(known.power_cap_w),
+                sm_clock_max_mhz=self._shaped(known.sm_clock_max_mhz),
+                plant=self._shaped(known.plant),
             ),
             refusals=tuple(refusals),
         )
@@ -353,30 +375,11 @@ class SimulatedPlant:
 
     def totals(self) -> Totals:
         """Return exact sums since the last reset."""
-        batch = self._batch
-
-        def plant(name: str) -> FloatArray:
-            return batch.get("plant", name)
-
-        def of_groups(name: str, scale: FloatArray | float = 1.0) -> FloatArray:
-            gpu_s: FloatArray = scale * batch.get("groups", name)
-            return self._shaped(gpu_s.sum(axis=-1) / SECONDS_PER_HOUR)
-
-        return Totals(
-            it_energy_kwh=self._shaped(plant("it_energy_j") / JOULE_PER_KWH),
-            cooling_energy_kwh=self._shaped(plant("cooling_energy_j") / JOULE_PER_KWH),
-            facility_energy_kwh=self._shaped(plant("facility_energy_j") / JOULE_PER_KWH),
-            makeup_water_kg=self._shaped(plant("makeup_water_kg")),
-            cost_usd=self._shaped(plant("cost_usd")),
-            carbon_kg=self._shaped(plant("carbon_g") / 1000.0),
-            work_gpu_h=of_groups("work_gpu_s"),
-            offered_gpu_h=of_groups("offered_gpu_s"),
-            lost_gpu_h=of_groups("lost_gpu_s"),
-            waiting_gpu_h=of_groups("backlog_s", self.layout.gpu_count.astype(np.float64)),
-            stored_heat_kwh=self._shaped(
-                (plant("stored_heat_j") - self._heat_at_reset_j) / JOULE_PER_KWH
-            ),
-            energy_residual_ratio=self._shaped(plant("energy_residual_ratio")),
+        return totals_of(
+            self._batch,
+            gpu_count=self.layout.gpu_count,
+            heat_at_reset_j=self._heat_at_reset_j,
+            is_single=self._is_single,
         )
 
     def copy_from(self, other: "SimulatedPlant", *, source: int = 0, target: int = 0) -> None:
@@ -391,4 +394,5 @@ class SimulatedPlant:
         self._batch.put_member(target, "series", np.array(self._outside.row(name), dtype=np.uint64))
         self._batch.fill_padding()
         self._feed.copy_member(target, other._feed, source)
+        self._faults.copy_member(target, other._faults, source)
         self._heat_at_reset_j[target] = other._heat_at_reset_j[source]

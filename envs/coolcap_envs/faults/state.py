@@ -13,7 +13,7 @@ import numpy as np
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.signals import GROUP_COLUMN
 from coolcap_envs.contract.telemetry import FloatArray
-from coolcap_envs.faults.draw import GRID_S, FaultDraw
+from coolcap_envs.faults.draw import FaultDraw
 from coolcap_envs.faults.kinds import OF_SENSORS, PLANT_AGENT, TRIPS, FaultKind
 from coolcap_envs.faults.plan import FaultEvent
 from coolcap_envs.faults.sensor import FailingSensor
@@ -28,7 +28,6 @@ UNLIMITED: Final = 1e9
 
 _DAY_S: Final = 86_400.0
 _POWER_LIMIT: Final = GROUP_COLUMN["power_limit_w"]
-_FOLLOW: Final = 1.0 - float(np.exp(-GRID_S / CAP_LAG_S))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -163,20 +162,22 @@ class FaultState:
             of_node = self._of_node[event.target]
             self._over[b, of_node] = np.maximum(self._over[b, of_node], event.value)
 
-    def effective_caps_w(self, commanded_w: FloatArray) -> FloatArray:
+    def effective_caps_w(self, commanded_w: FloatArray, *, dt_s: float) -> FloatArray:
         """Return what GPUs really keep to in the step that begins, shape ``[B, N]``.
 
         A failing controller follows ``ratio * cap`` with a lag; a healthy one keeps the cap.
 
         Args:
             commanded_w: Caps the devices took, shape ``[B, N]``.
+            dt_s: Length of the step.
         """
         failing = self._over > 1.0
         if not failing.any():
             self._effective_w[:] = commanded_w
             return commanded_w
         before_w = np.where(np.isnan(self._effective_w), commanded_w, self._effective_w)
-        lagging_w = before_w + _FOLLOW * (self._over * commanded_w - before_w)
+        follow = 1.0 - np.exp(-dt_s / CAP_LAG_S)
+        lagging_w = before_w + follow * (self._over * commanded_w - before_w)
         self._effective_w = np.where(failing, lagging_w, commanded_w)
         return self._effective_w.copy()
 

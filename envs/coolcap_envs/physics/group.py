@@ -112,7 +112,7 @@ def substep(
 
     # Work and power of one GPU. The cap refers to the group's hungriest unit: all wait for it.
     load = backlog_before_s * _PER_SUBSTEP + i.demand_ratio
-    load = where(g.stopped != 0.0, 0.0, load)
+    load = where(g.stopped != 0.0, 0.0, minimum(load, i.rate_max_ratio))
     clock, time, busy, model_power_w = operating_point(
         load_ratio=load,
         cap_w=CAP_TRACKING_RATIO * i.power_cap_w,

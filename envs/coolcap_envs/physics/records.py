@@ -97,7 +97,13 @@ PLANT_INPUT_DTYPE: Final = _dtype(
 )
 """What acts on a plant during a control step."""
 
-GROUP_INPUT_DTYPE: Final = _dtype("power_cap_w", "clock_max_ratio", "demand_ratio", "work_class")
+GROUP_INPUT_DTYPE: Final = _dtype(
+    "power_cap_w",
+    "clock_max_ratio",
+    "demand_ratio",
+    "rate_max_ratio",  # bound on the work rate: the pace of a job over several groups, or 0 if lost
+    "work_class",
+)
 """What acts on a group during a control step."""
 
 GROUP_STATE_DTYPE: Final = _dtype(

@@ -183,7 +183,8 @@ class DemandGenerator:
         )
 
     def copy_from(self, other: "DemandGenerator") -> None:
-        """Take over the state of ``other``, randomness included."""
+        """Take over the state of ``other``, randomness and parameters included."""
+        self._table = other._table
         self._rng.bit_generator.state = other._rng.bit_generator.state
         self._job[:] = other._job
         self._left_s[:] = other._left_s

@@ -53,7 +53,7 @@ class Runner:
         seen = self.look()
         while self.now_s[0] < time_s:
             self.state.turn(self.now_s)
-            self.state.effective_caps_w(self.commanded_w)
+            self.state.effective_caps_w(self.commanded_w, dt_s=30.0)
             self.now_s += 30.0
             seen = self.look()
         self.state.turn(self.now_s)
@@ -199,7 +199,7 @@ def test_failing_cap_control_lags_and_overshoots_while_it_reports_the_cap() -> N
     caps = []
     for _ in range(40):
         runner.state.turn(runner.now_s)
-        caps.append(runner.state.effective_caps_w(runner.commanded_w))
+        caps.append(runner.state.effective_caps_w(runner.commanded_w, dt_s=30.0))
         runner.now_s += 30.0
 
     failing = np.array(caps)[:, 0, members]

@@ -8,7 +8,8 @@ import numpy as np
 from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.telemetry import FloatArray
 from coolcap_envs.physics.constants import JOULE_PER_KWH, WATER_EVAPORATION_HEAT_J_PER_KG
-from coolcap_envs.simulated_plant import SimulatedPlant, Totals
+from coolcap_envs.plant_totals import Totals
+from coolcap_envs.simulated_plant import SimulatedPlant
 from coolcap_envs.site import Site
 from coolcap_training.validation.check import Check, Found
 
