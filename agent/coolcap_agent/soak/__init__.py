@@ -1,1 +1,1 @@
-"""A fleet of ten thousand simulated GPUs, real in protocol and light in hardware, to load a controller."""
+"""A fleet of ten thousand simulated GPUs: real protocol, light hardware, to load a controller."""
