@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Install the servers that some tests talk to, from Debian's or Ubuntu's packages: InfluxDB 1 with
-# nginx in front of it, and Prometheus. Without them those tests are skipped and say so.
+# Install the programs that some tests talk to, from Debian's or Ubuntu's packages: InfluxDB 1 with
+# nginx in front of it, VictoriaMetrics, Prometheus, and Chromium. Without them those tests are skipped
+# and say so.
 # usage: install_test_servers.sh
 set -euo pipefail
 
-packages=(influxdb nginx-light prometheus)
+packages=(influxdb nginx-light victoria-metrics prometheus chromium)
 PATH=$PATH:/usr/sbin
 
 missing=()

@@ -32,7 +32,7 @@ from coolcap_proto.v1 import controller_pb2_grpc
 
 STATIC: Final = Path(str(resources.files("coolcap_agent.console") / "static"))
 BODY_BYTES_MAX: Final = 64 * 1024
-DECISION_COUNT: Final = 100
+DECISION_COUNT: Final = 60
 CHANGE_COUNT: Final = 30
 
 Answer = Callable[[Request], Awaitable[Response]]

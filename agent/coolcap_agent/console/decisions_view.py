@@ -15,8 +15,8 @@ from coolcap_envs.contract.telemetry import FloatArray
 
 CHANGED_W: Final = 1.0
 """Smaller changes of a cap are not listed."""
-CHANGED_LEVER: Final = np.array([0.005 if lever.unit == "1" else 0.05 for lever in PLANT_LEVERS])
-"""The same for levers: half a per cent, 0.05 K."""
+CHANGED_LEVER: Final = np.array([0.005 if lever.unit == "1" else 0.1 for lever in PLANT_LEVERS])
+"""The same for levers: half a per cent, 0.1 K."""
 
 
 def _target(record: DecisionRecord) -> FloatArray:

@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 
 from support.grafana import DEPLOY
+from support.npm import npm_packages
 
 pytestmark = pytest.mark.slow
 
@@ -23,23 +24,7 @@ BOARDS: Final = sorted((DEPLOY / "dashboards").glob("*.json"))
 @pytest.fixture(scope="module")
 def project(request: pytest.FixtureRequest) -> Path:
     """A folder with the compiler and Grafana's types, kept between runs."""
-    assert request.config.cache is not None
-    folder = Path(request.config.cache.mkdir("grafana-schema"))
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("needs npm (Debian: apt-get install npm)")
-    stamp = folder / "installed"
-    if not stamp.is_file() or stamp.read_text() != " ".join(PACKAGES):
-        command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", *PACKAGES]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, timeout=120, cwd=folder
-            )
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"npm cannot install {' '.join(PACKAGES)} within 120 s")
-        if done.returncode != 0:
-            pytest.skip(f"npm cannot install {' '.join(PACKAGES)}: {done.stderr[-300:]}")
-        stamp.write_text(" ".join(PACKAGES))
+    folder = npm_packages(request, "grafana-schema", *PACKAGES)
     shutil.copyfile(TYPES, folder / TYPES.name)
     return folder
 

@@ -32,7 +32,7 @@ export function overrideForm(world, subject, done) {
       const number = asRatio ? value.valueAsNumber / 100 : value.valueAsNumber;
       if (!sure) { // the first press only says what will happen
         sure = true;
-        confirm.textContent = `Yes, hold ${words(name)} at ${quantity(number, unit)} for ${minutes.value} min`;
+        confirm.textContent = `Yes, hold ${subject.group ?? words(name)} at ${quantity(number, unit)} for ${minutes.value} min`;
         return;
       }
       ask({ value: number, duration: `${60 * minutes.valueAsNumber}s` });

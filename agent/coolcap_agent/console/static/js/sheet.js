@@ -40,9 +40,10 @@ async function fill(body, subject, time) {
     const when = time ?? changes[0]?.time;
     const decision = await call("GetDecision", when ? { ...subject, time: when } : subject);
     const parts = [explained(decision, changes.find((change) => change.time === when))];
-    if (changes.length) parts.push(el("h3", {}, "Last changes"), changeList(changes, when, body, subject));
     if (world.session.control) parts.push(overrideForm(world, subject, () => fill(body, subject, time)));
+    if (changes.length) parts.push(el("h3", {}, "Last changes"), changeList(changes, when, body, subject));
     body.replaceChildren(...parts);
+    at("sheet").scrollTop = 0;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     body.replaceChildren(el("p", { class: "headline" }, "Nothing to explain yet"), el("p", {}, error.message));

@@ -1,0 +1,116 @@
+"""A simulated site in real processes with its console, and a browser to look at it.
+
+``COOLCAP_SCREENSHOTS`` names a folder to put the pictures of the documentation into.
+"""
+
+import dataclasses
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from coolcap_agent.demo.configs import CONTROL, Files, Scenario, write_configs
+from coolcap_agent.demo.run import shipped_policy
+from coolcap_envs.contract.layout import Layout
+from coolcap_envs.safety.limits import Limits
+from support.influx_server import free_port
+from support.running_demo import running_demo, scenario
+
+TOKEN = "0123456789abcdef"
+DESKTOP = (1280, 860)
+SPEED = 240.0
+"""Slow enough to leave a browser on the same machine its share."""
+DECISIONS_FIRST = 60
+
+
+@pytest.fixture(scope="session")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the console of a site is that has been controlled for half an hour of its time."""
+    address = f"127.0.0.1:{free_port()}"
+
+    def with_console(to: Path, what: Scenario, layout: Layout, limits: Limits) -> Files:
+        files = write_configs(to, what, layout, limits)
+        tokens = files.folder / "tokens"
+        tokens.write_text(f"ada {TOKEN}\n")
+        tokens.chmod(0o600)
+        text = files.configs[CONTROL].read_text().split("\n[console]")[0]
+        files.configs[CONTROL].write_text(
+            f'{text}\n[console]\nlisten = "{address}"\ntoken_file = "{tokens}"\n'
+        )
+        return files
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("support.running_demo.write_configs", with_console)
+        folder = tmp_path_factory.mktemp("console")
+        what = dataclasses.replace(scenario(policy=shipped_policy()), speed=SPEED)
+        with running_demo(folder, what) as demo:
+            decisions = demo.files.folder / "state" / CONTROL / "decisions.jsonl"
+            ready = lambda: decisions.read_bytes().count(b"\n") > DECISIONS_FIRST  # noqa: E731
+            assert demo.wait(ready, timeout_s=60.0) < 60.0
+            yield f"http://{address}/"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("needs Debian's chromium (scripts/install_test_servers.sh installs it)")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
+    """Gives pages with the console; none may load from elsewhere or complain."""
+    pages: list[Page] = []
+    wrong: list[str] = []
+
+    def opened(
+        *, at: str = "now", size: tuple[int, int] = DESKTOP, dark: bool = False, token: str = ""
+    ) -> Page:
+        page = browser.new_page(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+        )
+        pages.append(page)
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "request",
+            lambda request: None if request.url.startswith(url) else wrong.append(request.url),
+        )
+        if token:
+            page.request.post(f"{url}api/session", data={"token": token})
+        page.goto(f"{url}#{at}" if at else url)
+        expect(page.locator("#mode")).not_to_have_text("\u2013", timeout=15_000)
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def shoot() -> Callable[[Page, str], None]:
+    """Gives a function that takes a picture of a page, for the documentation."""
+    folder = os.environ.get("COOLCAP_SCREENSHOTS", "")
+
+    def take(page: Page, name: str) -> None:
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            image = Image.open(io.BytesIO(page.screenshot()))
+            # A palette is enough for a page, and half the size.
+            image.convert("RGB").quantize(256).save(Path(folder) / f"{name}.png", optimize=True)
+
+    return take
