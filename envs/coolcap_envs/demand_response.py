@@ -23,7 +23,7 @@ observation shows as ``budget_use_ratio``.
 
 import datetime as dt
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -122,6 +122,42 @@ class DemandResponse:
             lowered_w = np.where(event.holds(time_s, utc_offset_h) > 0.0, power_w, np.inf)
             budget_w[:, place] = np.minimum(budget_w[:, place], lowered_w)
         return budget_w
+
+
+class BudgetCalls:
+    """Budgets of a batch of plants that each may follow a schedule of their own.
+
+    Args:
+        limits: The site's limits.
+        batch_size: Number of plants.
+    """
+
+    def __init__(self, limits: Limits, *, batch_size: int) -> None:
+        self._limits = limits
+        self._schedules: dict[int, DemandResponse] = {}
+        self._utc_offset_h = np.zeros(batch_size)
+
+    def start(self, member: int, schedule: str | None, *, utc_offset_h: float) -> None:
+        """Let a plant follow a schedule file, or none.
+
+        Raises:
+            ConfigError: With every problem of the file at once.
+        """
+        self._schedules.pop(member, None)
+        self._utc_offset_h[member] = utc_offset_h
+        if schedule is not None:
+            events = read_schedule(schedule)
+            self._schedules[member] = DemandResponse(events, self._limits, origin=schedule)
+
+    def limits(self, time_s: FloatArray) -> Limits:
+        """Return the limits at ``time_s``, shape ``[B]``: the site's own without schedules."""
+        if not self._schedules:
+            return self._limits
+        budget_w = np.tile(self._limits.budget_w, (len(time_s), 1))
+        for b, schedule in self._schedules.items():
+            one = slice(b, b + 1)
+            budget_w[one] = schedule.budget_w(time_s[one], self._utc_offset_h[one])
+        return replace(self._limits, budget_w=budget_w)
 
 
 def _take_time(table: Table, key: str) -> float:

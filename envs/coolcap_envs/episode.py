@@ -18,13 +18,18 @@ from coolcap_envs.contract.levers import PLANT_LEVERS
 from coolcap_envs.contract.observation import Observation, encode
 from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.telemetry import BoolArray, Telemetry
+from coolcap_envs.demand_response import BudgetCalls
+from coolcap_envs.episode_check import check_settings
+from coolcap_envs.faults.plan import load_plan
 from coolcap_envs.physics.hall import YEAR_START_S
 from coolcap_envs.reward import WORK_VALUE_DEFAULT, Reward, Weights, evaluate
+from coolcap_envs.safety.limits import Limits
 from coolcap_envs.safety.shield import Shielded, project
 from coolcap_envs.safety.trim_respond import TrimRespond
 from coolcap_envs.simulated_plant import SimulatedPlant
 from coolcap_envs.site import Site
 from coolcap_envs.weather import HOURS_PER_YEAR, load_weather
+from coolcap_envs.workload.profile import load_profile
 
 STEP_S: Final = 30.0
 """Control period: the policy's in production."""
@@ -70,7 +75,12 @@ class EpisodeSettings:
         days: Which days of the year it may start on.
         any_hour: Whether it starts at any hour or at local midnight.
         start_time_s: UTC instant it starts at, in place of a drawn one.
-        plant_seed: Seed of workload, plant and sensors, in place of a drawn one.
+        plant_seed: Seed of workload, plant, sensors and faults, in place of a drawn one.
+        workload: Profile of generated work, a shipped name or a file, in place of the site's.
+        trace: Recorded work in place of the site's, ``azure-llm:FILE``, ``alibaba-gpu:FILE`` or
+            ``csv:FILE``.
+        faults: Plan of what goes wrong, a shipped name or a file; None for nothing.
+        demand_response: File of windows in which budgets are lowered; None for none.
     """
 
     duration_s: float = DAY_S
@@ -81,6 +91,10 @@ class EpisodeSettings:
     any_hour: bool = False
     start_time_s: float | None = None
     plant_seed: int | None = None
+    workload: str | None = None
+    trace: str | None = None
+    faults: str | None = None
+    demand_response: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +147,7 @@ class Episodes:
         settings: EpisodeSettings = EpisodeSettings(),
         weights: Weights = Weights(),  # noqa: B008  frozen
     ) -> None:
+        check_settings(settings, site)
         self.site = site
         self.plant = SimulatedPlant(site, batch_size=batch_size)
         self.layout, self.limits = site.layout, site.limits
@@ -149,6 +164,7 @@ class Episodes:
         )
         self._in_force = self._baseline = self._default
         self._rest_s = np.zeros(batch_size)
+        self._calls = BudgetCalls(site.limits, batch_size=batch_size)
         self._truth = self.plant.read_truth()
         self._moment: Moment | None = None
 
@@ -163,6 +179,11 @@ class Episodes:
     def truth(self) -> Telemetry:
         """Return the readings now without noise."""
         return self._truth
+
+    @property
+    def limits_now(self) -> Limits:
+        """Return the site's limits with the budgets that demand response allows now."""
+        return self._calls.limits(self._truth.time_s)
 
     def start(
         self,
@@ -182,6 +203,8 @@ class Episodes:
             settings: For these episodes, in place of the batch's own.
             stagger: Draw how much of the episode is already over, so that ends spread in time.
         """
+        if settings is not None:
+            check_settings(settings, self.site)
         chosen = np.ones(self.batch_size, dtype=bool) if where is None else where
         for b in np.flatnonzero(chosen).tolist():
             self._draw(b, generators[b], settings or self.settings, stagger=stagger)
@@ -213,6 +236,12 @@ class Episodes:
             start_time_s=drawn_s if settings.start_time_s is None else settings.start_time_s,
             randomise_ratio=settings.randomise_ratio,
             weather=weather,
+            workload=None if settings.workload is None else load_profile(settings.workload),
+            trace=settings.trace,
+            faults=None if settings.faults is None else load_plan(settings.faults),
+        )
+        self._calls.start(
+            b, settings.demand_response, utc_offset_h=load_weather(weather).utc_offset_h
         )
 
     def step(self, action: Action) -> Step:
@@ -226,7 +255,7 @@ class Episodes:
             telemetry=self.moment.telemetry,
             in_force=self._in_force,
             layout=self.layout,
-            limits=self.limits,
+            limits=self.limits_now,
             dt_s=STEP_S,
         )
         self._in_force = self.plant.apply(shielded.setpoints).setpoints
@@ -250,7 +279,7 @@ class Episodes:
 
     def _look(self, *, advance_rule: bool = False) -> Telemetry:
         """Read the plant, encode for a policy, and return the true readings."""
-        telemetry = self.plant.read()
+        telemetry, self._truth = self.plant.read(), self.plant.read_truth()
         if advance_rule:
             self._baseline = self._rule.update(telemetry, dt_s=STEP_S)
         self._moment = Moment(
@@ -260,11 +289,10 @@ class Episodes:
                 telemetry,
                 baseline=self._baseline,
                 layout=self.layout,
-                limits=self.limits,
+                limits=self.limits_now,
                 work_value=self.work_value,
             ),
         )
-        self._truth = self.plant.read_truth()
         return self._truth
 
 

@@ -106,7 +106,7 @@ class _Watch:
             "inlet_temp": inlet_k < 0.0,
             "gpu_temp": (gpu_k < 0.0).mean(axis=-1),
             "latency": (truth.group("latency_ratio") > 1.0).mean(axis=-1),
-            "budget": (load_w > limits.budget_w).any(axis=-1),
+            "budget": (load_w > self._episodes.limits_now.budget_w).any(axis=-1),
         }
         for name, share in broken.items():
             self.violations_s[name] += STEP_S * share

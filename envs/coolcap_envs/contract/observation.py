@@ -185,7 +185,7 @@ def encode(
         + of("tower_fan_power_w")
     )
     hour_angle = telemetry.time_s * (2.0 * np.pi / 86400.0)
-    budget_w = limits.budget_w.max() if limits.budget_w.size else layout.it_power_design_w
+    budget_w = limits.budget_w.max(axis=-1) if limits.budget_w.size else layout.it_power_design_w
     scalars = np.stack(
         [
             of("supply_air_temp_c"),

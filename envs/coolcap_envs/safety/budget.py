@@ -44,7 +44,7 @@ def worst_case_power_w(
     """Return the IT power each budget must carry at worst, shape ``[..., number of budgets]``."""
     gpus_w = layout.gpu_count * power_cap_w
     batch = np.broadcast_shapes(gpus_w.shape, other_w.shape)[:-1]
-    loads_w = np.zeros((*batch, len(limits.budget_w)))
+    loads_w = np.zeros((*batch, limits.budget_w.shape[-1]))
     for level in levels_of(limits.budget_members):
         burst = 1.0 + limits.budget_burst_ratio[level.budgets]
         loads_w[..., level.budgets] = level.sums(gpus_w) * burst + level.sums(other_w)
@@ -83,8 +83,10 @@ def allocate(
     caps_w = np.broadcast_to(power_cap_w, shape).reshape(-1, count).astype(np.float64)
     fixed_w = np.broadcast_to(other_w, shape).reshape(-1, count)
     curves: Worth | None = None
+    budgets = limits.budget_w.shape[-1]
+    site_w = np.broadcast_to(limits.budget_w, (*shape[:-1], budgets)).reshape(-1, budgets)
     for level in levels_of(limits.budget_members):
-        budget_w = limits.budget_w[level.budgets] / (1.0 + limits.power_margin_ratio)
+        budget_w = site_w[:, level.budgets] / (1.0 + limits.power_margin_ratio)
         # What is left for GPUs, bursts included.
         budget_w = (budget_w - level.sums(fixed_w)) / (
             1.0 + limits.budget_burst_ratio[level.budgets]
@@ -110,7 +112,7 @@ def allocate(
         )
         allowed_w = np.where(over, budget_w, UNLIMITED_W)[rows][:, binding]
         caps_w[rows[:, None], part.groups] = water.lowered(allowed_w)
-    over = worst_case_power_w(caps_w, fixed_w, layout, limits) > limits.budget_w * (1.0 + 1e-9)
+    over = worst_case_power_w(caps_w, fixed_w, layout, limits) > site_w * (1.0 + 1e-9)
     return caps_w.reshape(shape), np.asarray(over).reshape(*shape[:-1], -1)
 
 

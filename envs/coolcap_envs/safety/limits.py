@@ -57,7 +57,8 @@ class Limits:
         lever_rise_max_per_min: Fastest rise per plant lever, shape ``[K]``.
         lever_fall_max_per_min: Fastest fall per plant lever, shape ``[K]``.
         budget_names: Names of the power budgets.
-        budget_w: IT power each budget allows, shape ``[number of budgets]``.
+        budget_w: IT power each budget allows, shape ``[number of budgets]``, or
+            ``[..., number of budgets]`` where plants of a batch have their own.
         budget_members: Which groups a budget covers, shape ``[number of budgets, N]``.
         budget_burst_ratio: Added to the power of GPUs before it is held against a budget whose
             supply cannot ride through bursts above a cap, shape ``[number of budgets]``.
