@@ -14,6 +14,7 @@ import typer
 
 from coolcap_agent.audit_cli import audit_app
 from coolcap_agent.controller.cli import operators
+from coolcap_agent.sink.cli import replays
 from coolcap_agent.controller.cli_steering import steering
 from coolcap_agent.terminal import Json, complain, say_nested, show
 
@@ -30,6 +31,7 @@ app.add_typer(node_app, name="node")
 app.add_typer(plant_app, name="plant")
 app.add_typer(audit_app, name="audit")
 app.add_typer(operators)
+app.add_typer(replays)
 app.add_typer(steering)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's TOML file.")]

@@ -13,10 +13,9 @@ A line alone that is refused is kept aside with the server's reason, and counted
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from coolcap_agent.sink.refusals import Refusals, measurements_in, named_lines
-from coolcap_agent.sink.spare import SpareSpool
+from coolcap_agent.sink.refusals import Refusals, in_short, measurements_in, named_lines
 from coolcap_agent.sink.spool import Batch, SpoolError
 
 CONFIGURATION_WAIT_S: Final = 10.0
@@ -44,10 +43,22 @@ class Answer:
         return 200 <= self.status < 300
 
 
+class Source(Protocol):
+    """Where batches come from."""
+
+    def remove(self, batches: Sequence[Batch]) -> None:
+        """Remove batches the database has."""
+        ...
+
+    def refuse(self, lines: Sequence[bytes], *, reason: str) -> None:
+        """Keep lines the database will never take."""
+        ...
+
+
 class Delivery:
     """Sends batches of a spool. For one thread; the counters may be read from others."""
 
-    def __init__(self, post: Callable[[bytes], Answer], spool: SpareSpool) -> None:
+    def __init__(self, post: Callable[[bytes], Answer], spool: Source) -> None:
         self._post = post
         self._spool = spool
         self.written = 0
@@ -113,11 +124,12 @@ class Delivery:
 
 
 def _problem(answer: Answer, lines: Sequence[bytes]) -> str:
+    said = in_short(answer.message)
     waiting = f"lines of {measurements_in(lines)} wait in the spool"
     if answer.status == 0:
-        return f"no answer ({answer.message}); {waiting}; start the server"
+        return f"no answer ({said}); {waiting}; start the server"
     if "no space left" in answer.message.lower():
         advice = "make room on the server's disk, or shorten the retention there"
     else:
         advice = _BAD_CONFIGURATION.get(answer.status, "they are sent again until it takes them")
-    return f"answered {answer.status} ({answer.message}): {waiting}; {advice}"
+    return f"answered {answer.status} ({said}): {waiting}; {advice}"

@@ -31,6 +31,11 @@ ADVICE: Final = (
 )
 
 
+def in_short(reason: str) -> str:
+    """Return a server's words on one line; a page for browsers without its marks."""
+    return " ".join(re.sub(r"<[^>]*>", " ", reason).split())[:REASON_LENGTH_MAX]
+
+
 def measurement_of(line: bytes) -> str:
     """Return the measurement of a line of the log."""
     return re.split(rb"[, ]", line, maxsplit=1)[0].decode(errors="replace")
@@ -74,7 +79,7 @@ class Refusals:
     def add(self, lines: Sequence[bytes], *, reason: str) -> None:
         """Note lines that were refused."""
         self.count += len(lines)
-        text = " ".join(reason.split())[:REASON_LENGTH_MAX]
+        text = in_short(reason)
         for measurement, count in Counter(measurement_of(line) for line in lines).items():
             before = self._by_measurement.get(measurement)
             total = count + (before.count if before else 0)

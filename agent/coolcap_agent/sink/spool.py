@@ -187,6 +187,12 @@ class Spool:
         with self._access():
             return self._db.execute("SELECT reason, line FROM refused ORDER BY id").fetchall()
 
+    def forget_refused(self, lines: Sequence[bytes]) -> None:
+        """Remove refused lines that the database has taken after all."""
+        rows = [(line.decode(errors="replace"),) for line in lines]
+        with self._access():
+            self._db.executemany("DELETE FROM refused WHERE line = ?", rows)
+
     def close(self) -> None:
         """Close the file; safe to call twice."""
         with self._lock:

@@ -160,7 +160,7 @@ def test_outage_loses_nothing(mortal_influx: LocalInfluxServer, tmp_path: Path, 
     status = sink.status()
     sink.close()
     # 500 from a server that is about to stop, 502 from nginx once it has.
-    assert re.search(r"answered 50[02] .*: lines wait in the spool", problem, re.DOTALL)
+    assert re.search(r"answered 50[02] .*: lines of group wait in the spool", problem, re.DOTALL)
     assert (status.written, status.dropped, status.problem) == (6000, 0, "")
     query = 'SELECT count("gpu_power_w") AS "n" FROM "group" GROUP BY "group"'
     (groups,) = mortal_influx.query(query, database="coolcap_test_outage")
