@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -71,7 +72,7 @@ class AuditLog:
             who: The caller, as its certificate proves.
             what: What changes, in words.
             reason: Why, in the caller's words.
-            time_s: Site time.
+            time_s: Site time; the host's own is added.
             details: More keys and values of JSON; the names of the other arguments stay theirs.
 
         Raises:
@@ -80,6 +81,7 @@ class AuditLog:
         entry = {
             **(details or {}),
             "time": time_text(time_s),
+            "host_time": datetime.now(UTC).isoformat(timespec="microseconds"),
             "who": who,
             "what": what,
             "reason": reason,

@@ -167,6 +167,21 @@ class DecisionLog:
         with self._lock:
             return list(self._kept)
 
+    def after(self, record: DecisionRecord) -> DecisionRecord | None:
+        """Return the first decision of a policy tick after ``record`` that is kept."""
+        with self._lock:
+            later = [r for r in self._kept if r.number > record.number]
+        return later[0] if later else None
+
+    def seen_before(self, record: DecisionRecord, *, span_s: float) -> list[Observation]:
+        """Return what the policy saw in the time before ``record``."""
+        with self._lock:
+            return [
+                r.observation
+                for r in self._kept
+                if r.observation is not None and 0.0 < record.time_s - r.time_s <= span_s
+            ]
+
     def span_s(self) -> tuple[float, float] | None:
         """Return the site times of the oldest and newest decision kept."""
         with self._lock:

@@ -6,7 +6,11 @@ from math import isnan
 
 import numpy as np
 
+from coolcap_agent.clock import time_text
+from coolcap_agent.controller.binding import binding, tightest_budget
 from coolcap_agent.controller.decisions import Actor, DecisionRecord
+from coolcap_agent.controller.overrides import Override
+from coolcap_agent.controller.switchback import Arm
 from coolcap_envs.contract.errors import CoolcapError
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import GROUP_LEVERS, PLANT_LEVER_COLUMN, PLANT_LEVERS
@@ -45,6 +49,8 @@ class Explanation:
         read_back: What the device then held.
         whys: Why the values differ, in the order in which it happened.
         features: What the policy saw of the subject, by name.
+        arm: Who may decide about it: the policy, or the rule alone.
+        binding: Code of the constraint that sets the value; empty if none does.
     """
 
     subject: str
@@ -58,6 +64,8 @@ class Explanation:
     read_back: float
     whys: tuple[Why, ...]
     features: dict[str, float]
+    arm: Arm
+    binding: str
 
 
 def explain_group(record: DecisionRecord, layout: Layout, group: str) -> Explanation:
@@ -90,6 +98,8 @@ def explain_group(record: DecisionRecord, layout: Layout, group: str) -> Explana
             if seen is None
             else dict(zip([f.name for f in GROUP_FEATURES], seen.groups[n].tolist(), strict=True))
         ),
+        arm=record.division.arm_of(n),
+        binding=binding(int(record.shielded.group_reasons[n])),
     )
     whys = _origin(record, explanation, fit=bool(record.groups_fit[n]))
     for reason in _reasons(int(record.shielded.group_reasons[n])):
@@ -125,6 +135,8 @@ def explain_lever(record: DecisionRecord, layout: Layout, lever: str) -> Explana
             if seen is None
             else dict(zip([f.name for f in PLANT_FEATURES], seen.plant.tolist(), strict=True))
         ),
+        arm=record.division.arm_of(None),
+        binding=binding(int(record.shielded.plant_reasons[k])),
     )
     whys = _origin(record, explanation, fit=True)
     for reason in _reasons(int(record.shielded.plant_reasons[k])):
@@ -166,18 +178,26 @@ def difference_text(value: float, unit: str) -> str:
 def _origin(record: DecisionRecord, e: Explanation, *, fit: bool) -> list[Why]:
     """Say where the value put to the shield came from."""
     unit = e.unit
+    for override in record.overrides:
+        if override.subject == e.subject:
+            return [Why(code="override", message=_override_text(override, unit))]
     if record.actor is Actor.SAFE:
         what = "caps stay, cooling goes to the safer of its present and its default value"
         return [Why(code="readings_unfit", message=f"{record.failure}: {what}")]
     if record.actor is Actor.HOLD:
         return [Why(code="hold", message="mode hold: the last command stays")]
-    if record.actor is Actor.GUARD:
+    if record.actor in (Actor.GUARD, Actor.OVERRIDE):
         text = f"between two decisions the value in force, {quantity_text(e.in_force, unit)}, was "
         return [Why(code="guard", message=text + "checked against newest readings and budgets")]
     rule = f"the feedback rule alone would set {quantity_text(e.baseline, unit)}"
     if record.actor is Actor.RULE:
         return [
             Why(code="policy_failed", message=record.failure or record.mode.reason),
+            Why(code="rule", message=f"{rule}, and decides"),
+        ]
+    if record.actor is Actor.BASELINE or (e.arm is Arm.BASELINE and record.policy.graph_sha256):
+        return [
+            Why(code="arm", message=_arm_text(record)),
             Why(code="rule", message=f"{rule}, and decides"),
         ]
     if not fit:
@@ -191,10 +211,33 @@ def _origin(record: DecisionRecord, e: Explanation, *, fit: bool) -> list[Why]:
     if isnan(change) or abs(change) < SAME_W * 1e-2:
         return [Why(code="rule", message=f"{rule}, and policy {record.policy.name} agrees")]
     asks = f"policy {record.policy.name} asks {quantity_text(e.policy, unit)}"
-    return [
+    whys = [
         Why(code="rule", message=rule),
         Why(code="policy", message=f"{asks}, {difference_text(change, unit)}"),
     ]
+    if record.authority < 1.0:
+        share = f"it takes over step by step: {100.0 * record.authority:.0f} % of that counts now"
+        whys.append(Why(code="takeover", message=share))
+    return whys
+
+
+def _override_text(override: Override, unit: str) -> str:
+    if override.by_plant:
+        return f"the plant's own control has it in hand, nothing is sent: {override.reason}"
+    return (
+        f"{override.who} holds it at {quantity_text(override.value, unit)} until "
+        f"{time_text(override.end_time_s)}: {override.reason}"
+    )
+
+
+def _arm_text(record: DecisionRecord) -> str:
+    turn = record.division.turn
+    if turn is not None and turn.arm is Arm.BASELINE:
+        return f"block {turn.block + 1} of the switchback is the feedback rule's turn"
+    if record.division.arm is Arm.BASELINE:
+        return "the canary holds no group"
+    share = f"{int(record.division.groups.sum())} of {record.division.groups.size} groups"
+    return f"the policy decides about a canary of {share}, and this is not among them"
 
 
 def _end(record: DecisionRecord, e: Explanation, *, device: str) -> list[Why]:
@@ -202,6 +245,8 @@ def _end(record: DecisionRecord, e: Explanation, *, device: str) -> list[Why]:
     whys: list[Why] = []
     if not record.mode.mode.writes:
         whys.append(Why(code="mode", message=f"mode {record.mode.mode}: nothing is sent"))
+    elif not record.leads:
+        whys.append(Why(code="standby", message="another controller leads: nothing is sent"))
     whys += [
         Why(code="refused", message=refusal)
         for refusal in record.applied.refusals
@@ -224,7 +269,9 @@ def _of_group(reason: Reason, record: DecisionRecord, layout: Layout, n: int) ->
             )
             if members[n]
         ]
-        return f"{text} (budgets over this group: {', '.join(budgets)})"
+        tight = tightest_budget(record, layout, n)
+        most = f"; tightest: {tight[0]}, {100.0 * tight[1]:.1f} % used" if tight else ""
+        return f"{text} (budgets over this group: {', '.join(budgets)}{most})"
     if reason is Reason.GPU_TEMP:
         gpu_c, hbm_c = float(t.group("gpu_temp_c")[n]), float(t.group("hbm_temp_c")[n])
         return (

@@ -148,9 +148,15 @@ class MajorityLeadership:
             if not self._wanted or not may:
                 self._stand_by("no longer wanted", pause=False)
             elif held >= needed:
-                self._enter(LeadershipState.LEADING, f"holds {held} leases, {needed} are needed")
+                # Peers are asked once more: a person may have switched the hall off meanwhile.
+                if self._peers_asked():
+                    text = f"holds {held} leases, {needed} are needed"
+                    self._enter(LeadershipState.LEADING, text)
             elif self._mono_s() >= self._try_end_mono_s:
-                self._stand_by(f"got {held} leases, {needed} are needed", pause=True)
+                if held > self._rival_count() and held + self._free_count() >= needed:
+                    self._try_end_mono_s = self._mono_s() + self._lease_ttl_s
+                else:
+                    self._stand_by(f"got {held} leases, {needed} are needed", pause=True)
         else:
             self._consider(may=may)
 
@@ -170,11 +176,7 @@ class MajorityLeadership:
         """As a standby, try once most agents are free."""
         if self._releasing is not None and not self._releasing.done():
             return
-        asked, self._asking = self._asking, None
-        if asked is not None and not asked.done():
-            self._asking = asked
-            return
-        free = sum(s.connected and not s.leased_elsewhere for s in self._sessions())
+        free = self._free_count()
         if not self._wanted:
             self._message = "the mode writes nothing"
         elif not may:
@@ -186,15 +188,26 @@ class MajorityLeadership:
             )
         elif self._mono_s() < self._pause_end_mono_s:
             self._message = "lets the others go first"
-        elif asked is None and self.ask_peers is not None:
-            self._message = "asks the other controllers"
-            self._asking = asyncio.ensure_future(self.ask_peers())
-        else:
+        elif self._peers_asked():
             self._try_end_mono_s = self._mono_s() + self._lease_ttl_s
             self._enter(LeadershipState.CANDIDATE, f"{free} agents are free")
 
+    def _peers_asked(self) -> bool:
+        """Ask the other controllers; return whether they have been, at the next step."""
+        if self.ask_peers is None:
+            return True
+        if self._asking is None:
+            self._message = "asks the other controllers"
+            self._asking = asyncio.ensure_future(self.ask_peers())
+            return False
+        if not self._asking.done():
+            return False
+        self._asking = None
+        return True
+
     def _enter(self, state: LeadershipState, message: str) -> None:
         log.info("leadership: %s: %s", state, message)
+        self._asking = None
         self._state, self._message = state, message
 
     def _stand_by(self, message: str, *, pause: bool) -> None:
@@ -210,6 +223,20 @@ class MajorityLeadership:
 
     def _secure_count(self, margin_s: float) -> int:
         return sum(session.lease.secure(margin_s) for session in self._sessions())
+
+    def _free_count(self) -> int:
+        """Return the agents that, by their last word, could be leased now."""
+        return sum(
+            s.connected and not s.leased_elsewhere and not s.lease.secure(0.0)
+            for s in self._sessions()
+        )
+
+    def _rival_count(self) -> int:
+        """Return the most leases another controller holds, by the agents' last word."""
+        others = Counter(
+            s.lease_seen.holder for s in self._sessions() if s.connected and s.leased_elsewhere
+        )
+        return max(others.values(), default=0)
 
     def _leader(self) -> str:
         """Return the holder most agents name."""

@@ -1,5 +1,6 @@
 """The operator API ``coolcap.v1.Controller``. Roles are checked before a call gets here."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from math import inf, isfinite
@@ -11,13 +12,8 @@ from coolcap_agent.audit import AuditError
 from coolcap_agent.clock import time_text
 from coolcap_agent.controller.budgets import BudgetChange, BudgetError, UnknownBudgetError
 from coolcap_agent.controller.controller import Controller
-from coolcap_agent.controller.decision_wire import decision_message
-from coolcap_agent.controller.explain import (
-    Explanation,
-    UnknownSubjectError,
-    explain_group,
-    explain_lever,
-)
+from coolcap_agent.controller.decision_wire import decision_message, tell
+from coolcap_agent.controller.explain import UnknownSubjectError
 from coolcap_agent.controller.modes import ASK, ModeError
 from coolcap_agent.controller.overrides import (
     OverrideError,
@@ -38,6 +34,7 @@ from coolcap_agent.controller.wishes import Wishes, WishesError
 from coolcap_agent.daemon.wire import time_of
 from coolcap_agent.rpc.context import CallContext
 from coolcap_agent.rpc.roles import caller_of
+from coolcap_envs.contract.levers import PLANT_LEVER_COLUMN
 from coolcap_envs.safety.budget import other_power_w
 from coolcap_proto.v1 import controller_pb2, controller_pb2_grpc
 
@@ -210,15 +207,17 @@ class ControllerService(controller_pb2_grpc.ControllerServicer):
         if record is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, self._what_is_kept())
         layout = self._controller.config.layout
-        explain: Callable[[], Explanation] = (
-            (lambda: explain_group(record, layout, request.group))
-            if subject == "group"
-            else (lambda: explain_lever(record, layout, request.lever))
-        )
+        name = request.group if subject == "group" else request.lever
+        if subject == "lever" and name not in PLANT_LEVER_COLUMN:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no lever {name!r}; see GetStatus")
         try:
-            return decision_message(record, explain(), is_group=subject == "group")
+            # Asking the policy again takes a while in a large hall; the event loop turns meanwhile.
+            told = await asyncio.to_thread(
+                tell, self._controller.decisions, record, layout, subject=name
+            )
         except UnknownSubjectError as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+        return decision_message(record, told, is_group=subject == "group")
 
     def _what_is_kept(self) -> str:
         span_s = self._controller.decisions.span_s()

@@ -6,6 +6,7 @@ newest wins, so that a slow agent never builds a queue.
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import random
 import time
@@ -18,12 +19,13 @@ from typing import Final, Generic, TypeVar
 import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from coolcap_agent.controller.agent_address import AgentConfig
 from coolcap_agent.controller.call_errors import in_words, needs_a_person
-from coolcap_agent.controller.config import AgentConfig
 from coolcap_agent.controller.lease_client import HeldLease, LeaseClient
 from coolcap_agent.controller.mailbox import Mailbox
 from coolcap_agent.daemon.wire import duration, span_of, timestamp
 from coolcap_agent.logging import FaultLog
+from coolcap_agent.rpc.address import Address
 from coolcap_agent.rpc.channel import open_channel
 from coolcap_agent.rpc.tls import Tls
 from coolcap_envs.contract.errors import CoolcapError
@@ -134,6 +136,7 @@ class AgentSession(ABC, Generic[Request, Response]):
         self._mono_s = mono_s
         self._arrival_mono_s = float("-inf")
         self._sequence_seen = ("", 0)
+        self._move = asyncio.Event()
         self._box: Mailbox[Request] = Mailbox()
         self._waiting: dict[int, Pending] = {}
         self._lease_task: asyncio.Task[object] | None = None
@@ -200,8 +203,13 @@ class AgentSession(ABC, Generic[Request, Response]):
 
     @property
     def leased_elsewhere(self) -> bool:
-        """Return whether, by the agent's last word, a lease that is not ours lives."""
+        """Return whether, by the agent's last word, a lease that is not ours lives.
+
+        Before its first word it counts as leased.
+        """
         seen = self.lease_seen
+        if seen.state == common_pb2.LEASE_STATE_UNSPECIFIED:
+            return True
         if seen.state != common_pb2.LEASE_STATE_HELD or self.lease.live is not None:
             return False
         return self._mono_s() < self._arrival_mono_s + span_of(seen.remaining)
@@ -290,7 +298,7 @@ class AgentSession(ABC, Generic[Request, Response]):
             lease = await self._acquire(request)
         except grpc.aio.AioRpcError as error:
             # Somebody else's lease ends within its time to live, which is about ours.
-            pause_s = self._identity.lease_ttl_s * random.uniform(0.3, 0.6)
+            pause_s = self._identity.lease_ttl_s * random.uniform(0.1, 0.25)
             self._ask_again_mono_s = self._mono_s() + pause_s
             self._faults.begin(f"{self.name} lease", f"{self.name}: no lease: {in_words(error)}")
             return
@@ -309,9 +317,15 @@ class AgentSession(ABC, Generic[Request, Response]):
         """Connect, and again after each failure, until cancelled."""
         pause_s = BACK_OFF_FIRST_S
         while True:
+            address = self.config.address
+            if address is None:
+                self._fault("nobody says where it is; see [discovery]")
+                await self._moved()
+                continue
             before_mono_s = self._arrival_mono_s
             try:
-                await self._serve()
+                if await self._serve_until_moved(address):
+                    continue
                 self._fault("the agent ended the session")
             except grpc.aio.AioRpcError as error:
                 self.refused = needs_a_person(error)
@@ -326,12 +340,37 @@ class AgentSession(ABC, Generic[Request, Response]):
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
             pause_s = min(2.0 * pause_s, BACK_OFF_MAX_S)
 
+    def move(self, address: Address | None) -> None:
+        """Go on at another address, or at none until one is known. No lease is lost by it."""
+        if address != self.config.address:
+            self.config = dataclasses.replace(self.config, address=address)
+            self._move.set()
+
+    async def _moved(self) -> None:
+        await self._move.wait()
+        self._move.clear()
+
+    async def _serve_until_moved(self, address: Address) -> bool:
+        """Serve at an address; return whether the agent is at another one now."""
+        moved = asyncio.create_task(self._moved())
+        serving = asyncio.create_task(self._serve(address))
+        try:
+            await asyncio.wait((moved, serving), return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                await serving
+            return moved.done()
+        finally:
+            for task in (moved, serving):
+                task.cancel()
+            await asyncio.wait((moved, serving))
+
     def _fault(self, what: str) -> None:
-        where = f"{self.config.kind} agent {self.name} at {self.config.address}"
+        at = "" if self.config.address is None else f" at {self.config.address}"
+        where = f"{self.config.kind} agent {self.name}{at}"
         self._faults.begin(f"{self.name} connection", f"{where}: {what}")
 
-    async def _serve(self) -> None:
-        channel = open_channel(self.config.address, server_name=self.name, tls=self._identity.tls)
+    async def _serve(self, address: Address) -> None:
+        channel = open_channel(address, server_name=self.name, tls=self._identity.tls)
         box: Mailbox[Request] = Mailbox()
         self._box = box
         try:

@@ -10,10 +10,21 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from coolcap_agent.controller.explain import difference_text, quantity_text
 from coolcap_agent.daemon.wire import span_of, time_of
 from coolcap_envs.contract.levers import GROUP_LEVERS, PLANT_LEVERS
+from coolcap_envs.contract.observation import GROUP_FEATURES, PLANT_FEATURES
+from coolcap_envs.contract.signals import GROUP_SIGNALS, PLANT_SIGNALS
 from coolcap_proto.v1 import common_pb2, controller_pb2
 
 _UNITS = {lever.name: lever.unit for lever in (*GROUP_LEVERS, *PLANT_LEVERS)}
+_FEATURE_UNITS = {
+    **{prefix + f.name: f.unit for prefix in ("", "mean_") for f in GROUP_FEATURES},
+    **{f"plant_{f.name}": f.unit for f in PLANT_FEATURES},
+}
+_SIGNAL_UNITS = {
+    "cooling_power_w": "W",
+    **{signal.name: signal.unit for signal in (*GROUP_SIGNALS, *PLANT_SIGNALS)},
+}
 _STEPS = {
+    "in_force": "in force before",
     "baseline": "the feedback rule",
     "policy": "the policy asked",
     "shielded": "the shield allowed",
@@ -184,9 +195,43 @@ def decision_lines(decision: controller_pb2.Decision, *, inputs: bool = False) -
             before = now
         for reason in step.reasons:
             yield f"    because              {reason.message}"
+        if step.binding:
+            yield f"    binding              {step.binding}"
+        for one in decision.influences:
+            yield f"    moved by             {_influence_text(one, unit)}"
+    for effect in decision.effects:
+        yield f"    {effect.name:20} {_effect_text(effect)}"
     for feature in decision.features if inputs else ():
         seen = f"{feature.value:.4g}" if feature.HasField("value") else "unknown"
         yield f"    saw {feature.name} = {seen}"
+
+
+def _influence_text(one: controller_pb2.Influence, unit: str) -> str:
+    feature = _FEATURE_UNITS.get(one.name, "")
+    return (
+        f"{one.name} = {quantity_text(one.value, feature)}: "
+        f"{difference_text(one.effect, unit)} against {quantity_text(one.reference, feature)}, "
+        f"the {one.reference_meaning}"
+    )
+
+
+def _effect_text(effect: controller_pb2.Effect) -> str:
+    unit = _SIGNAL_UNITS.get(effect.name, "")
+    known = _present(effect)
+
+    def text(name: str) -> str:
+        return quantity_text(known.get(name, nan), unit)
+
+    said = f"{text('before')} before"
+    if "expected_max" in known:
+        said += f", at most {text('expected_max')} expected ({effect.message})"
+    if "after" not in known:
+        return said + ", not measured since"
+    said += f", {text('after')} at the next decision"
+    if "expected_max" in known:
+        met = known["after"] <= known["expected_max"] * 1.001 + 1e-3
+        said += ": as expected" if met else ": MORE than expected"
+    return said
 
 
 def release_lines(response: controller_pb2.ReleaseControlResponse) -> Iterable[str]:

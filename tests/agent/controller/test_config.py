@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from coolcap_agent.certs import make_pki
+from coolcap_agent.controller.agent_address import AgentKind
 from coolcap_agent.controller.config import (
-    AgentKind,
     check_control_config,
     read_control_config,
 )
