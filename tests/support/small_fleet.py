@@ -6,7 +6,7 @@ Agents sample when the test says so; leases run on a monotonic clock in the test
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -144,13 +144,16 @@ class SmallFleet:
         nodes: list[float] = hall.table("node_ack")["answers_time_s"].tolist()
         return [*nodes, float(hall.table("plant_ack")["answers_time_s"][0])]
 
-    def config(self, name: str = "control", *, top: str = "", tables: str = "") -> ControlConfig:
-        """Write and read a controller's config."""
-        agents = "".join(
-            f'[[agents]]\nname = "{agent}"\nkind = "{"plant" if agent == "plant" else "node"}"\n'
-            f'address = "{address}"\n'
-            for agent, address in self.addresses.items()
-        )
+    def config(
+        self,
+        name: str = "control",
+        *,
+        top: str = "",
+        tables: str = "",
+        named: Sequence[str] = (*NODES, "plant"),
+    ) -> ControlConfig:
+        """Write and read a controller's config that names these agents."""
+        agents = "".join(self.agent_table(agent) for agent in named)
         path = self.folder / f"{name}.toml"
         path.write_text(
             CONTROL_CONFIG.format(
@@ -158,6 +161,12 @@ class SmallFleet:
             )
         )
         return read_control_config(path)
+
+    def agent_table(self, agent: str) -> str:
+        """Return an agent's table as configs and fleet files have it."""
+        kind = "plant" if agent == "plant" else "node"
+        address = self.addresses[agent]
+        return f'[[agents]]\nname = "{agent}"\nkind = "{kind}"\naddress = "{address}"\n'
 
     @asynccontextmanager
     async def controlled(

@@ -4,7 +4,6 @@ Reading it connects to nothing; all problems come in one message.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final, cast
 
@@ -17,11 +16,19 @@ from coolcap_agent.config import (
     take_path,
 )
 from coolcap_agent.console.config import ConsoleConfig, read_console_config
+from coolcap_agent.controller.agent_address import (
+    AgentConfig,
+    check_complete,
+    check_plant,
+    read_agents,
+    with_absent,
+)
+from coolcap_agent.controller.discovery_config import DiscoveryConfig, read_discovery_config
 from coolcap_agent.controller.election_config import ElectionConfig, read_election_config
 from coolcap_agent.controller.modes import Mode
 from coolcap_agent.logging import LogConfig, read_log_config
 from coolcap_agent.metrics.config import read_metrics_config
-from coolcap_agent.rpc.address import Address, parse_address
+from coolcap_agent.rpc.address import Address
 from coolcap_agent.rpc.certificate import Usage
 from coolcap_agent.rpc.tls import Tls, load_tls
 from coolcap_envs.contract.config import Table
@@ -34,22 +41,6 @@ from coolcap_envs.safety.site_limits import load_site_limits
 RULE: Final = "rule"
 """In place of a bundle's folder: the feedback rule alone."""
 START_MODES: Final = (Mode.OFF, Mode.SHADOW, Mode.ADVISE, Mode.AUTO)
-
-
-class AgentKind(StrEnum):
-    """Which service an agent offers."""
-
-    NODE = "node"
-    PLANT = "plant"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentConfig:
-    """One agent: its id, which is also what its certificate must say, and where it listens."""
-
-    name: str
-    kind: AgentKind
-    address: Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +118,8 @@ class ControlConfig:
         state_dir: Folder of decisions, audit log and spool.
         layout: What stands where.
         limits: What the site allows.
-        agents: Every agent of the site.
+        agents: Every agent of the site; those that are to be found have no address yet.
+        discovery: Where agents are found; None: all are named.
         policy: Folder of the bundle, or None for the rule.
         loop: How the loop runs.
         server: Where operators reach it, and its identity towards them and the agents.
@@ -145,6 +137,7 @@ class ControlConfig:
     layout: Layout
     limits: Limits
     agents: tuple[AgentConfig, ...]
+    discovery: DiscoveryConfig | None
     policy: Path | None
     loop: LoopConfig
     server: ServerConfig
@@ -214,36 +207,6 @@ def _read_loop(root: Table) -> LoopConfig:
     return loop
 
 
-def _read_agents(tables: list[Table], layout: Layout | None) -> tuple[AgentConfig, ...]:
-    found: list[AgentConfig] = []
-    for table in tables:
-        name = table.take_str("name")
-        kind = table.take_str("kind", allowed=tuple(AgentKind))
-        text = table.take_str("address")
-        table.finish()
-        try:
-            address = parse_address(text)
-        except ValueError as error:
-            table.complain("address", f"is not allowed: {error}")
-            continue
-        if name in [agent.name for agent in found]:
-            table.complain("name", f"= {name!r} stands in two tables: each agent has one")
-        if kind == AgentKind.NODE and layout is not None and name not in layout.nodes:
-            table.complain("name", f"= {name!r} is no node of site {layout.name}")
-        if kind:
-            found.append(AgentConfig(name=name, kind=AgentKind(kind), address=address))
-    return tuple(found)
-
-
-def _check_complete(root: Table, agents: tuple[AgentConfig, ...], layout: Layout) -> None:
-    names = {agent.name for agent in agents if agent.kind is AgentKind.NODE}
-    if missing := [node for node in layout.nodes if node not in names]:
-        shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
-        root.complain("agents", f"lacks {len(missing)} nodes of site {layout.name}: {shown}")
-    if (count := sum(agent.kind is AgentKind.PLANT for agent in agents)) != 1:
-        root.complain("agents", f"has {count} of kind plant: exactly one is needed")
-
-
 def _read_telemetry(table: Table, *, folder: Path, state_dir: Path) -> TelemetryConfig:
     influx = None
     if table.has("influxdb"):
@@ -295,9 +258,13 @@ def read_control_config(path: Path) -> ControlConfig:
         site = _read_site(root, folder=folder)
         # Without a site there is a problem on record, and nobody gets to see the config.
         layout, limits = site or cast("tuple[Layout, Limits]", (None, None))
-        agents = _read_agents(root.take_tables("agents"), site[0] if site else None)
-        if site:
-            _check_complete(root, agents, site[0])
+        agents = read_agents(root.take_tables("agents"), site[0] if site else None)
+        discovery = read_discovery_config(root, folder=folder)
+        if site and discovery is None:
+            check_complete(root, agents, site[0])
+        elif site:
+            check_plant(root, agents)
+            agents = with_absent(agents, site[0])
         name = root.take_str("name", default="control")
         policy = root.take_str("policy", default=RULE)
         state_dir = take_path(root, "state_dir", folder=folder)
@@ -308,6 +275,7 @@ def read_control_config(path: Path) -> ControlConfig:
             layout=layout,
             limits=limits,
             agents=agents,
+            discovery=discovery,
             policy=None if policy == RULE else folder / policy,
             loop=_read_loop(root),
             server=read_server_config(root.take_table("server"), folder=folder),

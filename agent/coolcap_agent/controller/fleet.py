@@ -1,10 +1,11 @@
 """All agents of a site: one session each, their leases, and waiting for their telemetry."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from coolcap_agent.controller.config import AgentConfig, AgentKind
+from coolcap_agent.controller.agent_address import AgentConfig, AgentKind
 from coolcap_agent.controller.fleet_state import FleetState
 from coolcap_agent.controller.node_session import NodeSession
 from coolcap_agent.controller.plant_session import PlantSession
@@ -19,6 +20,8 @@ from coolcap_agent.controller.session import (
 )
 from coolcap_agent.logging import FaultLog
 from coolcap_proto.v1 import common_pb2
+
+log = logging.getLogger(__name__)
 
 Session = NodeSession | PlantSession
 
@@ -59,6 +62,8 @@ class Fleet:
         self._tasks: list[asyncio.Task[None]] = []
         self._caps_wanted = False
         self.sessions: dict[str, Session] = {}
+        self._movable = frozenset(agent.name for agent in agents if agent.address is None)
+        self._found: set[str] = set()
         for agent in agents:
             make = NodeSession if agent.kind is AgentKind.NODE else PlantSession
             self.sessions[agent.name] = make(
@@ -68,6 +73,19 @@ class Fleet:
                 on_telemetry=self._on_change,
                 state=state,
             )
+
+    def place(self, found: Sequence[AgentConfig]) -> None:
+        """Take in where agents are; nodes that were found before and are not now have left.
+
+        What ``[[agents]]`` of the config says stays. Nobody else is disturbed.
+        """
+        by_name = {agent.name: agent for agent in found}
+        for name in self._found - by_name.keys():
+            log.info("%s has left", name)
+            self.sessions[name].move(None)
+        self._found = {name for name in by_name if name in self._movable}
+        for name in self._found:
+            self.sessions[name].move(by_name[name].address)
 
     def start(self) -> None:
         """Begin to connect to all agents."""

@@ -7,7 +7,7 @@ import grpc.aio
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from coolcap_agent.controller.config import AgentConfig
+from coolcap_agent.controller.agent_address import AgentConfig
 from coolcap_agent.controller.fleet_state import FleetState
 from coolcap_agent.controller.lease_client import HeldLease
 from coolcap_agent.controller.session import (

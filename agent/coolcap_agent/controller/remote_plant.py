@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from coolcap_agent.clock import Clock
-from coolcap_agent.controller.config import AgentKind
+from coolcap_agent.controller.agent_address import AgentKind
 from coolcap_agent.controller.fleet import Fleet
 from coolcap_agent.controller.leadership import Leadership
 from coolcap_agent.controller.plant_session import PlantSession

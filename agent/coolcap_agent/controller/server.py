@@ -7,7 +7,7 @@ import logging
 import secrets
 import signal
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from coolcap_agent.clock import Clock
 from coolcap_agent.controller.config import ControlConfig, read_control_config
@@ -28,6 +28,9 @@ from coolcap_agent.rpc.server import RpcServer
 from coolcap_agent.rpc.tls import Tls
 from coolcap_envs.contract.errors import CoolcapError
 from coolcap_proto.v1 import controller_pb2, controller_pb2_grpc
+
+if TYPE_CHECKING:
+    from coolcap_agent.controller.discovery import Discoverer
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +140,9 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
         port = await server.start(address)
         log.info("%s serves on %s", config.name, Address(host=address.host, port=port))
         fleet.start()
+        discoverer = _discoverer(config, fleet)
+        if discoverer is not None:
+            await discoverer.look()
         writes = config.loop.mode.holds_setpoints and election.leadership is None
         if not await fleet.wait_ready(leases=writes, patience_s=START_PATIENCE_S):
             log.warning("not all agents are there yet; beginning without them")
@@ -148,6 +154,8 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
             tasks.create_task(_pace(config, controller, clock))
             tasks.create_task(_keep_watchdog_quiet())
             election.start(tasks, controller, tls=tls)
+            if discoverer is not None:
+                tasks.create_task(discoverer.run())
     finally:
         notify("STOPPING=1")
         await shown.aclose()
@@ -157,6 +165,21 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
         await fleet.stop()
         await controller.close()
         await asyncio.to_thread(scraped.close)
+
+
+def _discoverer(config: ControlConfig, fleet: Fleet) -> "Discoverer | None":
+    """Return what finds agents; None where all are named."""
+    if config.discovery is None:
+        return None
+    # Some MB, which a controller that finds nobody need not spend.
+    from coolcap_agent.controller.discovery import Discoverer, open_source
+
+    return Discoverer(
+        open_source(config.discovery, config.layout, config.server.tls),
+        fleet,
+        period_s=config.discovery.period_s,
+        faults=fleet.faults,
+    )
 
 
 async def _pace(config: ControlConfig, controller: Controller, clock: Clock) -> None:

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from coolcap_agent.controller.agent_address import AgentKind
 from coolcap_agent.controller.budgets import Budgets
-from coolcap_agent.controller.config import AgentKind
 from coolcap_agent.controller.fleet import Fleet, Session
 from coolcap_agent.controller.leadership import LeadershipView
 from coolcap_agent.controller.loop_state import LoopState
@@ -132,7 +132,7 @@ def _agent(session: Session) -> controller_pb2.AgentStatus:
     return controller_pb2.AgentStatus(
         agent_id=session.name,
         kind=_KIND[session.config.kind],
-        address=str(session.config.address),
+        address=str(session.config.address or ""),
         connection=_CONNECTION[session.connection],
         lease_held=held is not None,
         epoch=session.lease.epoch,

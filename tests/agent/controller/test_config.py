@@ -78,7 +78,7 @@ def test_all_problems_come_at_once_with_their_keys(tmp_path: Path) -> None:
     )
 
     texts = "\n".join(found)
-    assert "agents[2].kind = 'cooling' is not allowed: one of node, plant is needed" in texts
+    assert "agents[2].kind = 'cooling' is not allowed: one of node, plant, relay is needed" in texts
     assert "agents[0].address is not allowed" in texts
     assert "mode = 'hold' is not allowed: one of off, shadow, advise, auto is needed" in texts
     assert "work_value = 9" in texts
