@@ -13,6 +13,15 @@ from typing import Final
 
 import numpy as np
 
+from coolcap_envs.contract.elementwise import (
+    Numbers,
+    Row,
+    absolute,
+    filled,
+    higher_of,
+    lower_of,
+    where,
+)
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.telemetry import FloatArray, Telemetry
@@ -62,18 +71,65 @@ class Reward:
     costs: dict[str, FloatArray]
 
 
-def _excess(value: FloatArray, limit: float) -> FloatArray:
-    return np.maximum(np.nan_to_num(value, nan=-np.inf) - limit, 0.0)
+def excess(value: Numbers, limit: Numbers) -> Numbers:
+    """Return how far a value is above its limit; 0 for one that is not measured."""
+    return higher_of(value - limit, 0.0)
+
+
+def heat_cost(gpu_temp_c: Numbers, hbm_temp_c: Numbers, limits: Row) -> Numbers:
+    """Return what a group's temperatures above their limits cost."""
+    gpu_k = excess(gpu_temp_c, limits.gpu_temp_max_c)
+    return higher_of(gpu_k, excess(hbm_temp_c, limits.hbm_temp_max_c)) / EXCESS_SCALE_K
+
+
+def latency_cost(latency_ratio: Numbers) -> Numbers:
+    """Return what a group's latency beyond its target costs."""
+    late = excess(latency_ratio, 1.0)
+    return where(late > 0.0, 1.0 + lower_of(late, LATENCY_EXCESS_MAX), 0.0)
+
+
+def moved_ratio(asked: Numbers, allowed: Numbers, low: Numbers, high: Numbers) -> Numbers:
+    """Return how far the shield moved a lever, in ranges; 0 for one that is not commanded."""
+    return filled(absolute(asked - allowed) / (high - low), 0.0)
+
+
+def group_reward(
+    work_value: Numbers,
+    work: Numbers,
+    energy: Numbers,
+    moved: Numbers,
+    hot: Numbers,
+    late: Numbers,
+    weights: Row,
+) -> Numbers:
+    """Return a group's own reward.
+
+    Args:
+        work_value: Per cent of energy one per cent of throughput is worth.
+        work: Useful work over what an uncapped GPU does.
+        energy: Facility power that goes with it over its share of the design IT power.
+        moved: :func:`moved_ratio` of its cap.
+        hot: :func:`heat_cost`.
+        late: :func:`latency_cost`.
+        weights: As :class:`Weights`.
+    """
+    return work_value * work - energy - weights.correction * moved - weights.costs * (hot + late)
 
 
 def corrections(
     asked: Setpoints, allowed: Setpoints, limits: Limits
 ) -> tuple[FloatArray, FloatArray]:
     """Return how far the shield moved caps ``[..., N]`` and levers ``[..., K]``, in ranges."""
-    cap_span_w = limits.power_cap_max_w - limits.power_cap_min_w
-    caps = np.abs(asked.power_cap_w - allowed.power_cap_w) / cap_span_w
-    levers = np.abs(asked.plant - allowed.plant) / (limits.lever_high - limits.lever_low)
-    return np.nan_to_num(caps), np.nan_to_num(levers)
+    caps = moved_ratio(
+        asked=asked.power_cap_w,
+        allowed=allowed.power_cap_w,
+        low=limits.power_cap_min_w,
+        high=limits.power_cap_max_w,
+    )
+    levers = moved_ratio(
+        asked=asked.plant, allowed=allowed.plant, low=limits.lever_low, high=limits.lever_high
+    )
+    return np.asarray(caps), np.asarray(levers)
 
 
 def evaluate(
@@ -113,14 +169,9 @@ def evaluate(
     used_share = used_kwh / np.maximum(used_kwh.sum(axis=-1, keepdims=True), 1e-12)
     group_energy = used_share * facility_w[..., None] / (design_w * share)
 
-    hot_k = np.maximum(
-        _excess(after.group("gpu_temp_c"), limits.gpu_temp_max_c),
-        _excess(after.group("hbm_temp_c"), limits.hbm_temp_max_c),
-    )
-    group_hot = hot_k / EXCESS_SCALE_K
-    late = _excess(after.group("latency_ratio"), 1.0)
-    group_late = np.where(late > 0.0, 1.0 + np.minimum(late, LATENCY_EXCESS_MAX), 0.0)
-    inlet = _excess(after.of_plant("inlet_temp_max_c"), limits.inlet_temp_max_c) / EXCESS_SCALE_K
+    group_hot = heat_cost(after.group("gpu_temp_c"), after.group("hbm_temp_c"), limits)
+    group_late = latency_cost(after.group("latency_ratio"))
+    inlet = excess(after.of_plant("inlet_temp_max_c"), limits.inlet_temp_max_c) / EXCESS_SCALE_K
     costs = {
         "inlet_temp": inlet,
         "gpu_temp": (group_hot * share).sum(axis=-1),
@@ -138,10 +189,15 @@ def evaluate(
         total=objective
         - weights.correction * terms["correction"]
         - weights.costs * (temps + costs["latency"]),
-        groups=work_value[..., None] * group_work
-        - group_energy
-        - weights.correction * cap_moved
-        - weights.costs * (group_hot + group_late),
+        groups=group_reward(
+            work_value=work_value[..., None],
+            work=group_work,
+            energy=group_energy,
+            moved=cap_moved,
+            hot=group_hot,
+            late=group_late,
+            weights=weights,
+        ),
         plant=objective - weights.correction * lever_moved.sum(axis=-1) - weights.costs * temps,
         terms=terms,
         costs=costs,

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from coolcap_envs.contract.elementwise import Numbers, clip
 from coolcap_envs.contract.levers import GROUP_LEVERS, PLANT_LEVERS
 from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.telemetry import FloatArray
@@ -43,27 +44,34 @@ class Action:
         )
 
 
+def moved_setpoint(action: Numbers, baseline: Numbers, low: Numbers, high: Numbers) -> Numbers:
+    """Return a lever's setpoint: the rule's, moved by an action, within the lever's range."""
+    residual = clip(action, -1.0, 1.0) * RESIDUAL_RATIO
+    return clip(baseline + residual * (high - low), low, high)
+
+
 def decode(action: Action, baseline: Setpoints, limits: Limits) -> Setpoints:
     """Turn an action into setpoints around those of the rule.
 
     Out-of-range components count as -1 or 1. A lever the rule does not command (NaN) stays
     uncommanded. Non-finite components are passed on as NaN, for the shield to refuse.
     """
-    span_w = limits.power_cap_max_w - limits.power_cap_min_w
-    groups = np.clip(action.groups, -1.0, 1.0) * RESIDUAL_RATIO
-    cap = np.clip(
-        baseline.power_cap_w + groups[..., 0] * span_w,
-        limits.power_cap_min_w,
-        limits.power_cap_max_w,
+    faster = clip(action.groups[..., 1], -1.0, 1.0) * RESIDUAL_RATIO
+    return Setpoints(
+        power_cap_w=moved_setpoint(
+            action=action.groups[..., 0],
+            baseline=baseline.power_cap_w,
+            low=limits.power_cap_min_w,
+            high=limits.power_cap_max_w,
+        ),
+        sm_clock_max_mhz=baseline.sm_clock_max_mhz * (1.0 + faster),
+        plant=moved_setpoint(
+            action=action.plant,
+            baseline=baseline.plant,
+            low=limits.lever_low,
+            high=limits.lever_high,
+        ),
     )
-    clock = baseline.sm_clock_max_mhz * (1.0 + groups[..., 1])
-    step = np.clip(action.plant, -1.0, 1.0) * RESIDUAL_RATIO
-    plant = np.clip(
-        baseline.plant + step * (limits.lever_high - limits.lever_low),
-        limits.lever_low,
-        limits.lever_high,
-    )
-    return Setpoints(power_cap_w=cap, sm_clock_max_mhz=clock, plant=plant)
 
 
 def encode(setpoints: Setpoints, baseline: Setpoints, limits: Limits) -> Action:

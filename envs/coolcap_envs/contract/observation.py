@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coolcap_envs.contract.action import RESIDUAL_RATIO, Action
+from coolcap_envs.contract.columns import Columns
+from coolcap_envs.contract.elementwise import Numbers, Row, clip, filled, higher_of
 from coolcap_envs.contract.layout import Layout
-from coolcap_envs.contract.levers import GROUP_LEVERS, PLANT_LEVERS
+from coolcap_envs.contract.levers import GROUP_LEVERS, PLANT_LEVER_COLUMN, PLANT_LEVERS
 from coolcap_envs.contract.setpoints import Setpoints
-from coolcap_envs.contract.signals import WORKLOAD_SIGNALS
+from coolcap_envs.contract.signals import GROUP_COLUMN, PLANT_COLUMN, WORKLOAD_SIGNALS
 from coolcap_envs.contract.telemetry import FloatArray, Telemetry
 from coolcap_envs.safety.limits import Limits
 
@@ -93,10 +95,14 @@ ROW_FEATURES: Final[tuple[Feature, ...]] = (
     *(_feature(f"role_{role}", "1", 0.0, 1.0) for role in ROLES),
 )
 
-_GROUP_LOW = np.array([f.low for f in GROUP_FEATURES])
-_GROUP_HIGH = np.array([f.high for f in GROUP_FEATURES])
-_PLANT_LOW = np.array([f.low for f in PLANT_FEATURES])
-_PLANT_HIGH = np.array([f.high for f in PLANT_FEATURES])
+GROUP_FEATURE_COLUMN: Final = {f.name: k for k, f in enumerate(GROUP_FEATURES)}
+PLANT_FEATURE_COLUMN: Final = {f.name: k for k, f in enumerate(PLANT_FEATURES)}
+HOUR_ANGLE_PER_S: Final = 2.0 * np.pi / 86400.0
+_LEVERS: Final = len(PLANT_LEVERS)
+GROUP_LOW = np.array([f.low for f in GROUP_FEATURES])
+GROUP_HIGH = np.array([f.high for f in GROUP_FEATURES])
+PLANT_LOW = np.array([f.low for f in PLANT_FEATURES])
+PLANT_HIGH = np.array([f.high for f in PLANT_FEATURES])
 
 
 def _schema_hash() -> str:
@@ -126,10 +132,131 @@ class Observation:
     plant: FloatArray
 
 
-def _place(value: FloatArray, limits: Limits) -> FloatArray:
-    """Return where plant setpoints lie in their allowed range, 0 to 1; 0 for absent levers."""
-    span = limits.lever_high - limits.lever_low
-    return np.nan_to_num((value - limits.lever_low) / span, nan=0.0)
+def _place(value: Numbers, low: Numbers, high: Numbers) -> Numbers:
+    """Return where a setpoint lies in its allowed range, 0 to 1; 0 for absent levers."""
+    return filled((value - low) / (high - low), 0.0)
+
+
+def hold_features(features: Row, low: Row, high: Row, count: int) -> None:
+    """Hold features to their ranges; what is missing becomes the lower bound."""
+    for k in range(count):
+        features[k] = clip(filled(features[k], low[k]), low[k], high[k])
+
+
+def write_group_features(
+    features: Row, row: Row, baseline_cap_w: Numbers, group: Row, limits: Row
+) -> None:
+    """Write the features of a group, not yet held to their ranges.
+
+    Args:
+        features: Gets them, by name.
+        row: Readings of the group, by name.
+        baseline_cap_w: Cap of the rule.
+        group: ``power_limit_max_w``, ``power_cap_min_w``, ``sm_clock_max_mhz`` of the group.
+        limits: ``gpu_temp_max_c``, ``hbm_temp_max_c``, ``inlet_temp_max_c`` of the site.
+    """
+    per_w = 1.0 / group.power_limit_max_w
+    features.gpu_power_ratio = row.gpu_power_w * per_w
+    features.power_limit_ratio = row.power_limit_w * per_w
+    features.power_cap_floor_ratio = group.power_cap_min_w * per_w
+    features.baseline_cap_ratio = baseline_cap_w * per_w
+    features.sm_clock_ratio = row.sm_clock_mhz / group.sm_clock_max_mhz
+    features.gpu_util_ratio = row.gpu_util_ratio
+    features.mem_util_ratio = row.mem_util_ratio
+    features.gpu_temp_margin_k = limits.gpu_temp_max_c - row.gpu_temp_c
+    features.hbm_temp_margin_k = limits.hbm_temp_max_c - row.hbm_temp_c
+    features.inlet_temp_margin_k = limits.inlet_temp_max_c - row.inlet_temp_c
+    features.work_rate_ratio = row.work_rate_ratio
+    features.latency_ratio = row.latency_ratio
+    features.training_ratio = row.training_ratio
+    features.prefill_ratio = row.prefill_ratio
+    features.decode_ratio = row.decode_ratio
+    features.memory_bound_ratio = row.memory_bound_ratio
+
+
+def write_plant_features(
+    features: Row,
+    row: Row,
+    baseline: Row,
+    hour_sin: Numbers,
+    hour_cos: Numbers,
+    work_value: Numbers,
+    limits: Row,
+) -> None:
+    """Write the features of a plant, not yet held to their ranges.
+
+    Args:
+        features: Gets them, by name or place.
+        row: Readings of the plant, by name or place.
+        baseline: Levers of the rule, by place.
+        hour_sin: Sine of the time of day as an angle.
+        hour_cos: Cosine of the same.
+        work_value: Per cent of energy one per cent of throughput is worth.
+        limits: ``lever_low``, ``lever_high``, ``has_lever`` by place; ``inlet_temp_max_c``,
+            ``it_power_design_w`` and ``budget_max_w``.
+    """
+    for k in range(_LEVERS):
+        low, high = limits.lever_low[k], limits.lever_high[k]
+        features[k] = _place(baseline[k], low, high)
+        features[_LEVERS + k] = _place(row[k], low, high)
+        features[2 * _LEVERS + k] = limits.has_lever[k]
+    features.supply_air_temp_c = row.supply_air_temp_c
+    features.return_air_temp_c = row.return_air_temp_c
+    features.inlet_temp_margin_k = limits.inlet_temp_max_c - row.inlet_temp_max_c
+    features.air_flow_ratio = row.air_flow_ratio
+    features.chw_supply_temp_c = row.chw_supply_temp_c
+    features.chw_return_temp_c = row.chw_return_temp_c
+    features.cw_supply_temp_c = row.cw_supply_temp_c
+    features.cdu_supply_temp_c = row.cdu_supply_temp_c
+    features.cdu_return_temp_c = row.cdu_return_temp_c
+    features.outdoor_temp_c = row.outdoor_temp_c
+    features.wet_bulb_temp_c = row.wet_bulb_temp_c
+    it_power_w = row.it_power_w
+    cooling_w = (
+        row.crah_fan_power_w + row.chiller_power_w + row.pump_power_w + row.tower_fan_power_w
+    )
+    features.it_power_ratio = it_power_w / limits.it_power_design_w
+    features.cooling_to_it_power_ratio = cooling_w / higher_of(it_power_w, 1.0)
+    features.budget_use_ratio = it_power_w / limits.budget_max_w
+    features.crah_available_ratio = row.crah_available_ratio
+    features.chiller_available_ratio = row.chiller_available_ratio
+    features.hour_sin = hour_sin
+    features.hour_cos = hour_cos
+    features.work_value = work_value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlantLimits:
+    """What :func:`write_plant_features` needs of layout and limits."""
+
+    lever_low: FloatArray
+    lever_high: FloatArray
+    has_lever: FloatArray
+    inlet_temp_max_c: float
+    it_power_design_w: float
+    budget_max_w: float | FloatArray
+
+
+def plant_limits(layout: Layout, limits: Limits) -> PlantLimits:
+    """Return them."""
+    budgets_w = limits.budget_w
+    return PlantLimits(
+        lever_low=limits.lever_low,
+        lever_high=limits.lever_high,
+        has_lever=layout.plant_levers.astype(np.float64),
+        inlet_temp_max_c=limits.inlet_temp_max_c,
+        it_power_design_w=layout.it_power_design_w,
+        budget_max_w=(budgets_w.max(axis=-1) if budgets_w.shape[-1] else layout.it_power_design_w),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _GroupLimits:
+    """What :func:`write_group_features` needs of a group."""
+
+    power_limit_max_w: FloatArray
+    power_cap_min_w: FloatArray
+    sm_clock_max_mhz: FloatArray
 
 
 def encode(
@@ -153,69 +280,34 @@ def encode(
         limits: The site's limits.
         work_value: Per cent of energy one per cent of throughput is worth, scalar or ``[...]``.
     """
-    watts = layout.power_limit_max_w
-    group = telemetry.group
-    inlet_margin = limits.inlet_temp_max_c - group("inlet_temp_c")
-    groups = np.stack(
-        [
-            group("gpu_power_w") / watts,
-            group("power_limit_w") / watts,
-            np.broadcast_to(limits.power_cap_min_w / watts, inlet_margin.shape),
-            baseline.power_cap_w / watts,
-            group("sm_clock_mhz") / layout.sm_clock_max_mhz,
-            group("gpu_util_ratio"),
-            group("mem_util_ratio"),
-            limits.gpu_temp_max_c - group("gpu_temp_c"),
-            limits.hbm_temp_max_c - group("hbm_temp_c"),
-            inlet_margin,
-            group("work_rate_ratio"),
-            group("latency_ratio"),
-            *(group(name) for name in WORKLOAD_SIGNALS),
-        ],
-        axis=-1,
+    groups = np.empty((*telemetry.groups.shape[:-1], len(GROUP_FEATURES)))
+    features = Columns(groups, GROUP_FEATURE_COLUMN)
+    write_group_features(
+        features=features,
+        row=Columns(telemetry.groups, GROUP_COLUMN),
+        baseline_cap_w=baseline.power_cap_w,
+        group=_GroupLimits(
+            power_limit_max_w=layout.power_limit_max_w,
+            power_cap_min_w=limits.power_cap_min_w,
+            sm_clock_max_mhz=layout.sm_clock_max_mhz,
+        ),
+        limits=limits,
     )
-    groups = np.clip(np.where(np.isnan(groups), _GROUP_LOW, groups), _GROUP_LOW, _GROUP_HIGH)
+    hold_features(features, GROUP_LOW, GROUP_HIGH, len(GROUP_FEATURES))
 
-    of = telemetry.of_plant
-    it_power_w = of("it_power_w")
-    cooling_w = (
-        of("crah_fan_power_w")
-        + of("chiller_power_w")
-        + of("pump_power_w")
-        + of("tower_fan_power_w")
+    hour_angle = telemetry.time_s * HOUR_ANGLE_PER_S
+    plant = np.empty((*telemetry.plant.shape[:-1], len(PLANT_FEATURES)))
+    features = Columns(plant, PLANT_FEATURE_COLUMN)
+    write_plant_features(
+        features=features,
+        row=Columns(telemetry.plant, PLANT_COLUMN),
+        baseline=Columns(baseline.plant, PLANT_LEVER_COLUMN),
+        hour_sin=np.sin(hour_angle),
+        hour_cos=np.cos(hour_angle),
+        work_value=work_value,
+        limits=plant_limits(layout, limits),
     )
-    hour_angle = telemetry.time_s * (2.0 * np.pi / 86400.0)
-    budget_w = limits.budget_w.max(axis=-1) if limits.budget_w.size else layout.it_power_design_w
-    scalars = np.stack(
-        [
-            of("supply_air_temp_c"),
-            of("return_air_temp_c"),
-            limits.inlet_temp_max_c - of("inlet_temp_max_c"),
-            of("air_flow_ratio"),
-            of("chw_supply_temp_c"),
-            of("chw_return_temp_c"),
-            of("cw_supply_temp_c"),
-            of("cdu_supply_temp_c"),
-            of("cdu_return_temp_c"),
-            of("outdoor_temp_c"),
-            of("wet_bulb_temp_c"),
-            it_power_w / layout.it_power_design_w,
-            cooling_w / np.maximum(it_power_w, 1.0),
-            it_power_w / budget_w,
-            of("crah_available_ratio"),
-            of("chiller_available_ratio"),
-            np.sin(hour_angle),
-            np.cos(hour_angle),
-            np.broadcast_to(np.asarray(work_value, dtype=np.float64), it_power_w.shape),
-        ],
-        axis=-1,
-    )
-    in_force = telemetry.plant[..., : len(PLANT_LEVERS)]
-    has = np.broadcast_to(layout.plant_levers.astype(np.float64), in_force.shape)
-    plant = np.concatenate(
-        [_place(baseline.plant, limits), _place(in_force, limits), has, scalars], axis=-1
-    )
-    plant = np.clip(np.where(np.isnan(plant), _PLANT_LOW, plant), _PLANT_LOW, _PLANT_HIGH)
+    hold_features(features, PLANT_LOW, PLANT_HIGH, len(PLANT_FEATURES))
     return Observation(groups=groups, plant=plant)
 
 

@@ -11,11 +11,21 @@ from typing import Final
 
 import numpy as np
 
+from coolcap_envs.contract.elementwise import (
+    Numbers,
+    Truth,
+    absolute,
+    clip,
+    filled,
+    higher_of,
+    lower_of,
+    where,
+)
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.telemetry import BoolArray, FloatArray, Telemetry
 from coolcap_envs.safety.budget_tree import IndexArray, Level, levels_of
 from coolcap_envs.safety.limits import Limits
-from coolcap_envs.safety.worth import Worth, equal_worth
+from coolcap_envs.safety.worth import FIRST_WORTH, LAST_WORTH, Worth, equal_worth
 
 OTHER_POWER_MAX_RATIO: Final = 0.82
 """Non-GPU power of a server over its GPUs' rated power, taken when it is not measured.
@@ -30,12 +40,67 @@ SEARCH_COUNT_MAX: Final = 60
 """Steps of that search; six or so suffice, and halving alone would end within these."""
 
 
+def group_other_power_w(
+    gpu_power_w: Numbers, it_power_w: Numbers, gpu_count: Numbers, power_limit_max_w: Numbers
+) -> Numbers:
+    """Return a group's IT power beside its GPUs; the worst if unknown.
+
+    Args:
+        gpu_power_w: Power of one GPU.
+        it_power_w: Power of the group.
+        gpu_count: GPUs of the group.
+        power_limit_max_w: Highest power limit of one GPU.
+    """
+    worst_w = OTHER_POWER_MAX_RATIO * gpu_count * power_limit_max_w
+    return filled(clip(it_power_w - gpu_count * gpu_power_w, 0.0, worst_w), worst_w)
+
+
+def water_top_and_fall_w(
+    asked_w: Numbers, knee: Numbers, ease: Numbers, power_limit_max_w: Numbers
+) -> tuple[Numbers, Numbers]:
+    """Return the level of a cap before any water runs out of it, and how far it falls to none."""
+    top_w = higher_of((knee - FIRST_WORTH * ease) * power_limit_max_w, asked_w)
+    return top_w, (LAST_WORTH - FIRST_WORTH) * ease * power_limit_max_w
+
+
+def water_cap_w(
+    depth: Numbers, asked_w: Numbers, floor_w: Numbers, top_w: Numbers, fall_w: Numbers
+) -> tuple[Numbers, Truth]:
+    """Return a cap at a depth of 0, as asked, to 1, at its floor, and whether it falls on."""
+    level_w = top_w - depth * fall_w
+    falls = (level_w > floor_w) & (level_w < asked_w)
+    return lower_of(higher_of(level_w, floor_w), asked_w), falls
+
+
+def next_water(
+    water: Numbers,
+    low: Numbers,
+    high: Numbers,
+    excess_w: Numbers,
+    slope_w: Numbers,
+    budget_w: Numbers,
+) -> Numbers:
+    """Return the water level to try next between ``low`` and ``high``.
+
+    Newton's step is exact on the right piece; where it leaves the bracket, halve that.
+    """
+    rises = slope_w > 0.0
+    aim_w = excess_w + AIM_RATIO * absolute(budget_w)
+    step = water + aim_w / where(rises, slope_w, 1.0)
+    inside = rises & (step > low) & (step < high)
+    return where(inside, step, 0.5 * (low + high))
+
+
 def other_power_w(telemetry: Telemetry, layout: Layout) -> FloatArray:
     """Return each group's IT power beside its GPUs, shape ``[..., N]``; the worst if unknown."""
-    gpus_w = layout.gpu_count * telemetry.group("gpu_power_w")
-    measured = telemetry.group("it_power_w") - gpus_w
-    worst = OTHER_POWER_MAX_RATIO * layout.gpu_count * layout.power_limit_max_w
-    return np.where(np.isnan(measured), worst, np.clip(measured, 0.0, worst))
+    return np.asarray(
+        group_other_power_w(
+            gpu_power_w=telemetry.group("gpu_power_w"),
+            it_power_w=telemetry.group("it_power_w"),
+            gpu_count=layout.gpu_count,
+            power_limit_max_w=layout.power_limit_max_w,
+        )
+    )
 
 
 def worst_case_power_w(
@@ -145,12 +210,12 @@ class _Water:
         self._floor_w = np.minimum(floor_w[groups], asked_w)
         self._level = level
         self._gpu_count = layout.gpu_count[groups].astype(np.float64)
-        # From where every cap is at its maximum to where every cap is 0.
-        first = float(np.min((worth.knee - 1.0) / worth.ease))
-        last = float(np.max(worth.knee / worth.ease))
-        highest_w = layout.power_limit_max_w[groups]
-        self._top_w = np.maximum((worth.knee - first * worth.ease) * highest_w, asked_w)
-        self._fall_w = (last - first) * worth.ease * highest_w
+        self._top_w, self._fall_w = water_top_and_fall_w(
+            asked_w=asked_w,
+            knee=worth.knee,
+            ease=worth.ease,
+            power_limit_max_w=layout.power_limit_max_w[groups],
+        )
         priority = layout.priority[groups]
         classes = np.unique(priority)
         self._class_count = classes.size
@@ -182,12 +247,7 @@ class _Water:
                     budget_w[:, kept],
                 )
                 excess_w, slope_w, search = excess_w[:, kept], slope_w[:, kept], search[:, kept]
-            # Newton's step is exact on the right piece; where it leaves the bracket, halve that.
-            step = water + (excess_w + AIM_RATIO * np.abs(budget_w)) / np.where(
-                slope_w > 0.0, slope_w, np.inf
-            )
-            inside = (step > low) & (step < high) & (slope_w > 0.0)
-            water = np.where(inside, step, 0.5 * (low + high))
+            water = next_water(water, low, high, excess_w, slope_w, budget_w)
             excess_w, slope_w = part._excess_w(water, budget_w)
             above = excess_w > 0.0
             low, high = np.where(above, water, low), np.where(above, high, water)
@@ -218,6 +278,4 @@ class _Water:
         depth = np.take(water, self._level.part, axis=-1)
         if self._class_count > 1:
             depth = np.minimum(np.maximum(depth - self._rank, 0.0), 1.0)
-        level_w = self._top_w - depth * self._fall_w
-        falls = (level_w > self._floor_w) & (level_w < self._asked_w)
-        return np.minimum(np.maximum(level_w, self._floor_w), self._asked_w), falls
+        return water_cap_w(depth, self._asked_w, self._floor_w, self._top_w, self._fall_w)

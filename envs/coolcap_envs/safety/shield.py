@@ -3,7 +3,9 @@
 ``project`` is a pure function. It returns the nearest setpoints it can vouch for and says, per
 lever, why they differ from what was asked. The environment trains behind it and the controller
 acts behind it. Order of the checks: finite, range, temperatures, stale readings, slew, budgets;
-a cap may always fall at once, never rise faster than its slew.
+a cap may always fall at once, never rise faster than its slew. The checks of one cap and one lever,
+:func:`cap_below_limits_w` and :func:`safe_lever`, take numbers or arrays; the simulator compiles
+the same functions.
 """
 
 from dataclasses import dataclass
@@ -13,6 +15,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from coolcap_envs.contract.elementwise import (
+    Numbers,
+    Truth,
+    absolute,
+    flagged,
+    higher_of,
+    is_finite,
+    is_nan,
+    lower_of,
+    negated,
+    where,
+)
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVER_COLUMN, PLANT_LEVERS
 from coolcap_envs.contract.setpoints import Setpoints
@@ -68,11 +82,26 @@ GPU_TEMP_HOLD_K: Final = 2.0
 EMERGENCY_K: Final = 2.0
 """Inlet this far above its limit means cooling is lost: caps are cut."""
 
-_UNCHANGED = 1e-9
-_SUPPLY = PLANT_LEVER_COLUMN["supply_air_temp_setpoint_c"]
-_CW = PLANT_LEVER_COLUMN["cw_supply_temp_setpoint_c"]
-_CDU = PLANT_LEVER_COLUMN["cdu_supply_temp_setpoint_c"]
-_COOLS_UP = np.array([lever.cools_upward for lever in PLANT_LEVERS])
+_UNCHANGED: Final = 1e-9
+SUPPLY: Final = PLANT_LEVER_COLUMN["supply_air_temp_setpoint_c"]
+CW: Final = PLANT_LEVER_COLUMN["cw_supply_temp_setpoint_c"]
+CDU: Final = PLANT_LEVER_COLUMN["cdu_supply_temp_setpoint_c"]
+COOLING: Final = np.array([1.0 if lever.cools_upward else -1.0 for lever in PLANT_LEVERS])
+"""Direction of more cooling of each lever."""
+# Bits as plain numbers, for compilers do not know enumerations of flags.
+_NOT_FINITE: Final = int(Reason.NOT_FINITE)
+_RANGE: Final = int(Reason.RANGE)
+_SLEW: Final = int(Reason.SLEW)
+_STALE: Final = int(Reason.STALE)
+_GPU_TEMP: Final = int(Reason.GPU_TEMP)
+_INLET_TEMP: Final = int(Reason.INLET_TEMP)
+_BUDGET: Final = int(Reason.BUDGET)
+_BUDGET_TOO_SMALL: Final = int(Reason.BUDGET_TOO_SMALL)
+WET_BULB_BIT: Final = int(Reason.WET_BULB)
+DEW_POINT_BIT: Final = int(Reason.DEW_POINT)
+
+NEEDED_BY_CAPS: Final = ("gpu_power_w", "gpu_temp_c", "inlet_temp_c")
+"""Signals of a group without which its cap may not rise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,24 +124,151 @@ def reasons_in_words(bits: int) -> tuple[str, ...]:
     return tuple(text for reason, text in REASON_TEXT.items() if bits & reason)
 
 
-class _Projection:
-    """A value under projection with the reasons that changed it so far."""
+def _at_most(
+    value: Numbers, reasons: Numbers, bound: Numbers, bit: int, allowed: Truth
+) -> tuple[Numbers, Numbers]:
+    """Lower a value to a bound where that is ``allowed``, and note the reason."""
+    lowered = lower_of(value, bound)
+    changed = allowed & (absolute(lowered - value) > _UNCHANGED)
+    return where(changed, lowered, value), flagged(reasons, changed, bit)
 
-    def __init__(self, value: FloatArray) -> None:
-        self.value = value
-        self.reasons = np.zeros(value.shape, dtype=np.int64)
 
-    def set(self, value: FloatArray, reason: Reason, where: BoolArray) -> None:
-        # Written so that a value that was NaN counts as changed.
-        changed = where & ~(np.abs(value - self.value) <= _UNCHANGED)
-        self.value = np.where(changed, value, self.value)
-        self.reasons |= np.where(changed, int(reason), 0)
+def _at_least(
+    value: Numbers, reasons: Numbers, bound: Numbers, bit: int, allowed: Truth
+) -> tuple[Numbers, Numbers]:
+    """Raise a value to a bound where that is ``allowed``, and note the reason."""
+    raised = higher_of(value, bound)
+    changed = allowed & (absolute(raised - value) > _UNCHANGED)
+    return where(changed, raised, value), flagged(reasons, changed, bit)
 
-    def at_most(self, bound: FloatArray, reason: Reason, where: BoolArray | bool = True) -> None:
-        self.set(np.fmin(self.value, bound), reason, np.asarray(where) & ~np.isnan(self.value))
 
-    def at_least(self, bound: FloatArray, reason: Reason, where: BoolArray | bool = True) -> None:
-        self.set(np.fmax(self.value, bound), reason, np.asarray(where) & ~np.isnan(self.value))
+def _no_warmer(
+    value: Numbers, reasons: Numbers, bound: Numbers, bit: int, allowed: Truth, cooling: Numbers
+) -> tuple[Numbers, Numbers]:
+    """Move a lever to a bound if that means more cooling; ``cooling`` is the sign of more."""
+    moved = cooling * higher_of(cooling * value, cooling * bound)
+    changed = allowed & (absolute(moved - value) > _UNCHANGED)
+    return where(changed, moved, value), flagged(reasons, changed, bit)
+
+
+def cap_below_limits_w(
+    asked_w: Numbers,
+    now_w: Numbers,
+    low_w: Numbers,
+    high_w: Numbers,
+    rise_w: Numbers,
+    gpu_margin_k: Numbers,
+    over_k: Numbers,
+    is_known: Truth,
+) -> tuple[Numbers, Numbers]:
+    """Return a cap that keeps every limit but the budgets, and the reasons why it was changed.
+
+    Args:
+        asked_w: Asked cap.
+        now_w: Cap in force.
+        low_w: Lowest cap.
+        high_w: Highest cap.
+        rise_w: How far it may rise until the next call.
+        gpu_margin_k: Distance of GPU or memory to its temperature limit, the smaller one.
+        over_k: Inlet temperature above its limit.
+        is_known: Whether the readings it depends on are fit.
+    """
+    is_lost = negated(is_finite(asked_w))
+    cap_w = where(is_lost, now_w, asked_w)
+    reasons = flagged(0, is_lost, _NOT_FINITE)
+    always = is_finite(cap_w)
+    cap_w, reasons = _at_least(cap_w, reasons, low_w, _RANGE, always)
+    cap_w, reasons = _at_most(cap_w, reasons, high_w, _RANGE, always)
+    cap_w, reasons = _at_most(cap_w, reasons, now_w, _STALE, negated(is_known))
+    cut_w = now_w - CAP_CUT_RATIO * high_w
+    cap_w, reasons = _at_most(cap_w, reasons, now_w, _GPU_TEMP, gpu_margin_k < GPU_TEMP_HOLD_K)
+    cap_w, reasons = _at_most(cap_w, reasons, cut_w, _GPU_TEMP, gpu_margin_k < 0.0)
+    cap_w, reasons = _at_most(cap_w, reasons, now_w, _INLET_TEMP, over_k > 0.0)
+    cap_w, reasons = _at_most(cap_w, reasons, cut_w, _INLET_TEMP, over_k > EMERGENCY_K)
+    cap_w, reasons = _at_most(cap_w, reasons, now_w + rise_w, _SLEW, always)
+    return _at_least(cap_w, reasons, low_w, _RANGE, always)
+
+
+def cap_within_budget_w(
+    cap_w: Numbers, reasons: Numbers, allocated_w: Numbers, is_short: Truth
+) -> tuple[Numbers, Numbers]:
+    """Return the cap that the allocator leaves, and the reasons.
+
+    Args:
+        cap_w: From :func:`cap_below_limits_w`.
+        reasons: From there too.
+        allocated_w: From :func:`coolcap_envs.safety.budget.allocate`.
+        is_short: Whether a budget of this group cannot be met even at the lowest caps.
+    """
+    cap_w, reasons = _at_most(cap_w, reasons, allocated_w, _BUDGET, is_finite(cap_w))
+    return cap_w, flagged(reasons, is_short, _BUDGET_TOO_SMALL)
+
+
+def safe_lever(
+    asked: Numbers,
+    now: Numbers,
+    low: Numbers,
+    high: Numbers,
+    rise: Numbers,
+    fall: Numbers,
+    cooling: Numbers,
+    is_blind: Truth,
+    inlet_margin_k: Numbers,
+    most: Numbers,
+    least: Numbers,
+    least_bit: Numbers,
+    is_least_known: Truth,
+) -> tuple[Numbers, Numbers]:
+    """Return a lever's setpoint that is safe to command, NaN for an absent lever, and reasons.
+
+    Args:
+        asked: Asked setpoint.
+        now: Setpoint in force.
+        low: Lowest allowed, NaN if the site lacks the lever.
+        high: Highest allowed.
+        rise: How far it may rise until the next call.
+        fall: How far it may fall until then.
+        cooling: 1 if a higher value cools more, -1 otherwise.
+        is_blind: Whether inlet or supply temperature is not known.
+        inlet_margin_k: Distance of the hottest inlet to its limit.
+        most: Highest setpoint that keeps the inlets cool; NaN if it has no such bound.
+        least: Lowest setpoint that physics allows; NaN if it has no such bound.
+        least_bit: Reason of that bound.
+        is_least_known: Whether what that bound depends on is known; true if it has none.
+    """
+    is_present = negated(is_nan(low))
+    is_lost = is_present & negated(is_finite(asked))
+    value = where(is_lost, now, where(is_present, asked, np.nan))
+    reasons = flagged(0, is_lost, _NOT_FINITE)
+    value, reasons = _at_least(value, reasons, low, _RANGE, is_present)
+    value, reasons = _at_most(value, reasons, high, _RANGE, is_present)
+    is_close = negated(is_blind) & (inlet_margin_k < INLET_MARGIN_K)
+    is_beyond = negated(is_blind) & (inlet_margin_k < 0.0)
+    value, reasons = _no_warmer(value, reasons, now, _STALE, is_blind, cooling)
+    value, reasons = _no_warmer(value, reasons, now, _INLET_TEMP, is_close, cooling)
+    # Beyond the limit every lever moves towards more cooling, as fast as its slew allows.
+    coldest = where(cooling > 0.0, high, low)
+    value, reasons = _no_warmer(value, reasons, coldest, _INLET_TEMP, is_beyond, cooling)
+    value, reasons = _at_most(value, reasons, most, _INLET_TEMP, negated(is_blind))
+    value, reasons = _at_least(value, reasons, least, least_bit, is_least_known)
+    value, reasons = _at_least(value, reasons, now, _STALE, negated(is_least_known))
+    value, reasons = _at_most(value, reasons, now + rise, _SLEW, is_present)
+    return _at_least(value, reasons, now - fall, _SLEW, is_present)
+
+
+def supply_air_most_c(
+    inlet_temp_max_c: Numbers, inlet_c: Numbers, supply_c: Numbers, low_c: Numbers
+) -> Numbers:
+    """Return the warmest supply air that keeps the hottest inlet below its limit under mismatch.
+
+    Args:
+        inlet_temp_max_c: Limit of the inlets.
+        inlet_c: Hottest inlet now.
+        supply_c: Supply air now.
+        low_c: Coldest setpoint.
+    """
+    rise_k = higher_of(inlet_c - supply_c, 0.0) * RISE_MISMATCH
+    return higher_of(inlet_temp_max_c - INLET_MARGIN_K - rise_k, low_c)
 
 
 def project(
@@ -134,17 +290,19 @@ def project(
         limits: The site's limits.
         dt_s: Time until the next call, for slew limits.
     """
-    caps = _project_caps(asked.power_cap_w, in_force.power_cap_w, telemetry, layout, limits, dt_s)
-    plant = _project_plant(asked.plant, in_force.plant, telemetry, limits, dt_s)
+    caps_w, group_reasons = _project_caps(
+        asked.power_cap_w, in_force.power_cap_w, telemetry, layout, limits, dt_s
+    )
+    plant, plant_reasons = _project_plant(asked.plant, in_force.plant, telemetry, limits, dt_s)
     clock = np.fmin(asked.sm_clock_max_mhz, layout.sm_clock_max_mhz)
     return Shielded(
         setpoints=Setpoints(
-            power_cap_w=caps.value,
+            power_cap_w=caps_w,
             sm_clock_max_mhz=np.where(np.isfinite(asked.sm_clock_max_mhz), clock, np.nan),
-            plant=plant.value,
+            plant=plant,
         ),
-        group_reasons=caps.reasons,
-        plant_reasons=plant.reasons,
+        group_reasons=group_reasons,
+        plant_reasons=plant_reasons,
     )
 
 
@@ -155,42 +313,31 @@ def _project_caps(
     layout: Layout,
     limits: Limits,
     dt_s: float,
-) -> _Projection:
-    low, high = limits.power_cap_min_w, limits.power_cap_max_w
-    now = np.where(np.isfinite(in_force), in_force, layout.power_limit_default_w)
-    cap = _Projection(asked)
-    cap.set(np.broadcast_to(now, asked.shape), Reason.NOT_FINITE, ~np.isfinite(asked))
-    cap.at_least(low, Reason.RANGE)
-    cap.at_most(high, Reason.RANGE)
-
+) -> tuple[FloatArray, ReasonArray]:
     valid = telemetry.groups_valid(age_max_s=limits.telemetry_age_max_s)
-    needed = [GROUP_COLUMN[s] for s in ("gpu_power_w", "gpu_temp_c", "inlet_temp_c")]
-    cap.at_most(now, Reason.STALE, np.asarray(~valid[..., needed].all(axis=-1)))
-
-    margin_k = np.fmin(
-        limits.gpu_temp_max_c - telemetry.group("gpu_temp_c"),
-        limits.hbm_temp_max_c - telemetry.group("hbm_temp_c"),
+    needed = [GROUP_COLUMN[s] for s in NEEDED_BY_CAPS]
+    cap_w, reasons = cap_below_limits_w(
+        asked_w=asked,
+        now_w=np.where(np.isfinite(in_force), in_force, layout.power_limit_default_w),
+        low_w=limits.power_cap_min_w,
+        high_w=limits.power_cap_max_w,
+        rise_w=limits.power_cap_rise_max_w_per_min * (dt_s / 60.0),
+        gpu_margin_k=np.fmin(
+            limits.gpu_temp_max_c - telemetry.group("gpu_temp_c"),
+            limits.hbm_temp_max_c - telemetry.group("hbm_temp_c"),
+        ),
+        over_k=telemetry.group("inlet_temp_c") - limits.inlet_temp_max_c,
+        is_known=valid[..., needed].all(axis=-1),
     )
-    cap.at_most(now, Reason.GPU_TEMP, margin_k < GPU_TEMP_HOLD_K)
-    cap.at_most(now - CAP_CUT_RATIO * high, Reason.GPU_TEMP, margin_k < 0.0)
-    over_k = telemetry.group("inlet_temp_c") - limits.inlet_temp_max_c
-    cap.at_most(now, Reason.INLET_TEMP, over_k > 0.0)
-    cap.at_most(now - CAP_CUT_RATIO * high, Reason.INLET_TEMP, over_k > EMERGENCY_K)
-
-    cap.at_most(now + limits.power_cap_rise_max_w_per_min * (dt_s / 60.0), Reason.SLEW)
-    cap.at_least(low, Reason.RANGE)
-
-    allocated, too_small = allocate(
-        cap.value,
-        other_power_w(telemetry, layout),
-        layout,
-        limits,
-        worth=lambda: worth_of(telemetry),
+    allocated_w, too_small = allocate(
+        cap_w, other_power_w(telemetry, layout), layout, limits, worth=lambda: worth_of(telemetry)
     )
-    cap.at_most(allocated, Reason.BUDGET)
-    short = (too_small[..., :, None] & limits.budget_members).any(axis=-2)
-    cap.reasons |= np.where(short, int(Reason.BUDGET_TOO_SMALL), 0)
-    return cap
+    return cap_within_budget_w(
+        cap_w=cap_w,
+        reasons=reasons,
+        allocated_w=allocated_w,
+        is_short=(too_small[..., :, None] & limits.budget_members).any(axis=-2),
+    )
 
 
 def _project_plant(
@@ -199,73 +346,43 @@ def _project_plant(
     telemetry: Telemetry,
     limits: Limits,
     dt_s: float,
-) -> _Projection:
-    low, high = limits.lever_low, limits.lever_high
-    present = ~np.isnan(low)
-    now = np.where(np.isfinite(in_force), in_force, limits.lever_default)
-    lever = _Projection(np.where(present, asked, np.nan))
-    lever.set(now, Reason.NOT_FINITE, present & ~np.isfinite(asked))
-    lever.at_least(low, Reason.RANGE)
-    lever.at_most(high, Reason.RANGE)
-
+) -> tuple[FloatArray, ReasonArray]:
     valid = telemetry.plant_valid(age_max_s=limits.telemetry_age_max_s)
 
     def known(*signals: str) -> BoolArray:
         return np.asarray(valid[..., [PLANT_COLUMN[s] for s in signals]].all(axis=-1))
 
     inlet_c = telemetry.of_plant("inlet_temp_max_c")
-    supply_c = telemetry.of_plant("supply_air_temp_c")
-    margin_k = limits.inlet_temp_max_c - inlet_c
-    blind = ~known("inlet_temp_max_c", "supply_air_temp_c")
-    _hold_warming(lever, now, Reason.STALE, blind)
-    _hold_warming(lever, now, Reason.INLET_TEMP, ~blind & (margin_k < INLET_MARGIN_K))
-    # Beyond the limit every lever moves towards more cooling, as fast as its slew allows.
-    _push_cooling(lever, limits, ~blind & (margin_k < 0.0))
-    rise_k = np.maximum(inlet_c - supply_c, 0.0) * RISE_MISMATCH
-    bound_c = limits.inlet_temp_max_c - INLET_MARGIN_K - rise_k
-    lever.at_most(
-        _in_column(lever.value, _SUPPLY, np.maximum(bound_c, low[_SUPPLY])),
-        Reason.INLET_TEMP,
-        _in_column_mask(lever.value, _SUPPLY, ~blind),
+    most, least = np.full(asked.shape, np.nan), np.full(asked.shape, np.nan)
+    most[..., SUPPLY] = supply_air_most_c(
+        inlet_temp_max_c=limits.inlet_temp_max_c,
+        inlet_c=inlet_c,
+        supply_c=telemetry.of_plant("supply_air_temp_c"),
+        low_c=limits.lever_low[SUPPLY],
     )
-    for column, signal, margin, reason in (
-        (_CW, "wet_bulb_temp_c", TOWER_APPROACH_MIN_K, Reason.WET_BULB),
-        (_CDU, "dew_point_c", DEW_POINT_MARGIN_K, Reason.DEW_POINT),
+    least_known = np.ones(asked.shape, dtype=bool)
+    least_bits = np.zeros(asked.shape[-1], dtype=np.int64)
+    for column, signal, margin_k, bit in (
+        (CW, "wet_bulb_temp_c", TOWER_APPROACH_MIN_K, WET_BULB_BIT),
+        (CDU, "dew_point_c", DEW_POINT_MARGIN_K, DEW_POINT_BIT),
     ):
-        fine = known(signal)
-        floor_c = np.fmin(telemetry.of_plant(signal) + margin, high[column])
-        lever.at_least(
-            _in_column(lever.value, column, floor_c),
-            reason,
-            _in_column_mask(lever.value, column, fine),
+        least[..., column] = lower_of(
+            telemetry.of_plant(signal) + margin_k, limits.lever_high[column]
         )
-        lever.at_least(now, Reason.STALE, _in_column_mask(lever.value, column, ~fine))
-
-    minutes = dt_s / 60.0
-    lever.at_most(now + limits.lever_rise_max_per_min * minutes, Reason.SLEW)
-    lever.at_least(now - limits.lever_fall_max_per_min * minutes, Reason.SLEW)
-    return lever
-
-
-def _hold_warming(lever: _Projection, now: FloatArray, reason: Reason, where: BoolArray) -> None:
-    """Let no lever move towards less cooling than now."""
-    lever.at_least(now, reason, where[..., None] & _COOLS_UP)
-    lever.at_most(now, reason, where[..., None] & ~_COOLS_UP)
-
-
-def _push_cooling(lever: _Projection, limits: Limits, where: BoolArray) -> None:
-    lever.at_least(limits.lever_high, Reason.INLET_TEMP, where[..., None] & _COOLS_UP)
-    lever.at_most(limits.lever_low, Reason.INLET_TEMP, where[..., None] & ~_COOLS_UP)
-
-
-def _in_column(like: FloatArray, column: int, value: FloatArray) -> FloatArray:
-    """Return NaN everywhere but ``value`` in one column."""
-    full = np.full(like.shape, np.nan)
-    full[..., column] = value
-    return full
-
-
-def _in_column_mask(like: FloatArray, column: int, where: BoolArray) -> BoolArray:
-    full = np.zeros(like.shape, dtype=bool)
-    full[..., column] = where
-    return full
+        least_known[..., column] = known(signal)
+        least_bits[column] = bit
+    return safe_lever(
+        asked=asked,
+        now=np.where(np.isfinite(in_force), in_force, limits.lever_default),
+        low=limits.lever_low,
+        high=limits.lever_high,
+        rise=limits.lever_rise_max_per_min * (dt_s / 60.0),
+        fall=limits.lever_fall_max_per_min * (dt_s / 60.0),
+        cooling=COOLING,
+        is_blind=~known("inlet_temp_max_c", "supply_air_temp_c")[..., None],
+        inlet_margin_k=(limits.inlet_temp_max_c - inlet_c)[..., None],
+        most=most,
+        least=least,
+        least_bit=least_bits,
+        is_least_known=least_known,
+    )

@@ -12,18 +12,26 @@ from typing import Final
 
 import numpy as np
 
+from coolcap_envs.contract.columns import Columns
+from coolcap_envs.contract.elementwise import (
+    Numbers,
+    Row,
+    Truth,
+    clip,
+    filled,
+    floor,
+    is_nan,
+    lower_of,
+    where,
+)
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVER_COLUMN
 from coolcap_envs.contract.setpoints import Setpoints
-from coolcap_envs.contract.telemetry import BoolArray, FloatArray, Telemetry
+from coolcap_envs.contract.signals import GROUP_COLUMN, PLANT_COLUMN
+from coolcap_envs.contract.telemetry import BoolArray, Telemetry
 from coolcap_envs.safety.limits import Limits
 
-_SUPPLY = PLANT_LEVER_COLUMN["supply_air_temp_setpoint_c"]
 _CHW = PLANT_LEVER_COLUMN["chw_supply_temp_setpoint_c"]
-_CW = PLANT_LEVER_COLUMN["cw_supply_temp_setpoint_c"]
-_FLOW = PLANT_LEVER_COLUMN["air_flow_setpoint_ratio"]
-_CDU = PLANT_LEVER_COLUMN["cdu_supply_temp_setpoint_c"]
-_CDU_FLOW = PLANT_LEVER_COLUMN["cdu_flow_setpoint_ratio"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +77,118 @@ class Tuning:
 PUBLISHED: Final = Tuning()
 
 
+def is_due(time_s: Numbers, period_s: Numbers, dt_s: float) -> Truth:
+    """Return whether a boundary of a period was crossed within the last ``dt_s`` seconds."""
+    return floor(time_s / period_s) != floor((time_s - dt_s) / period_s)
+
+
+def next_cap_w(cap_w: Numbers, row: Row, low_w: Numbers, top_w: Numbers, tuning: Row) -> Numbers:
+    """Return a group's next cap: trimmed while it binds without harm, released when it harms.
+
+    Groups that serve requests are trimmed more slowly while the cap does not bind, so that it
+    follows demand down over hours but keeps headroom for the next burst. Others keep their cap
+    then, for their pauses are short.
+
+    Args:
+        cap_w: The rule's cap.
+        row: Readings of the group, by name.
+        low_w: Lowest cap.
+        top_w: Highest cap.
+        tuning: Numbers of :class:`Tuning`.
+    """
+    t = tuning
+    is_pinned = row.gpu_power_w > t.pinned_ratio * row.power_limit_w
+    serves = row.prefill_ratio + row.decode_ratio > 0.5
+    is_slow = row.work_rate_ratio < 1.0 - t.work_loss_max_ratio
+    is_late = row.latency_ratio > t.latency_max_ratio
+    is_harmed = is_pinned & where(serves, is_late, is_slow)
+    trim = where(is_pinned, -t.cap_trim_ratio, where(serves, -t.cap_trim_idle_ratio, 0.0))
+    respond = where(serves, t.cap_respond_serving_ratio, t.cap_respond_ratio)
+    step = where(is_harmed, respond, trim)
+    return clip(where(is_nan(row.gpu_power_w), cap_w, cap_w + step * top_w), low_w, top_w)
+
+
+def cooling_requests(
+    inlet_temp_c: Numbers, hottest_c: Numbers, limit_c: Numbers, tuning: Row
+) -> Numbers:
+    """Return how many requests for cooler air a group makes, 0 to 3.
+
+    Args:
+        inlet_temp_c: Its inlet; NaN takes the hottest of the hall.
+        hottest_c: That one.
+        limit_c: Limit of inlets.
+        tuning: Numbers of :class:`Tuning`.
+    """
+    over_k = filled(inlet_temp_c, hottest_c) - (limit_c - tuning.inlet_target_below_max_k)
+    return (
+        where(over_k > -0.5, 1.0, 0.0)
+        + where(over_k > 0.5, 1.0, 0.0)
+        + where(over_k > 1.5, 1.0, 0.0)
+    )
+
+
+def move_levers(
+    levers: Row,
+    row: Row,
+    time_s: Numbers,
+    requests: Numbers,
+    hottest_gpu_c: Numbers,
+    limits: Row,
+    tuning: Row,
+    dt_s: float,
+) -> None:
+    """Move the rule's setpoints of the plant, not yet held to their ranges.
+
+    Args:
+        levers: The setpoints, by name of the lever; changed in place.
+        row: Readings of the plant, by name.
+        time_s: Instant of the readings.
+        requests: Sum of :func:`cooling_requests`.
+        hottest_gpu_c: Hottest GPU of the hall; NaN if none is known.
+        limits: ``gpu_temp_max_c`` and ``chw_span_k``, the width of the range of chilled water.
+        tuning: Numbers of :class:`Tuning`.
+        dt_s: Time since the last move.
+    """
+    t = tuning
+    is_due_air = is_due(time_s, t.air_period_s, dt_s)
+    excess = requests - t.ignored_requests
+    answer_k = lower_of(t.air_respond_k * excess, t.air_respond_max_k)
+    supply_k = where(excess > 0.0, -answer_k, t.air_trim_k)
+    levers.supply_air_temp_setpoint_c += where(is_due_air, supply_k, 0.0)
+    rise_k = row.inlet_temp_max_c - row.supply_air_temp_c
+    flow = where(rise_k > t.rise_max_k, t.flow_respond_ratio, -t.flow_trim_ratio)
+    levers.air_flow_setpoint_ratio += where(is_due_air, flow, 0.0)
+
+    over_k = row.supply_air_temp_c - row.supply_air_temp_setpoint_c
+    calls = (
+        where(over_k > 0.5, 1.0, 0.0)
+        + where(over_k > 1.0, 1.0, 0.0)
+        + where(over_k > 2.0, 1.0, 0.0)
+    )
+    answer = lower_of(t.chw_respond_ratio * calls, t.chw_respond_max_ratio)
+    chw_k = where(calls > 0.0, -answer, t.chw_trim_ratio) * limits.chw_span_k
+    chw_k = where(is_due(time_s, t.chw_period_s, dt_s), filled(chw_k, 0.0), 0.0)
+    levers.chw_supply_temp_setpoint_c += chw_k
+    tower_c = row.wet_bulb_temp_c + t.tower_approach_k
+    levers.cw_supply_temp_setpoint_c = filled(tower_c, levers.cw_supply_temp_setpoint_c)
+
+    margin_k = limits.gpu_temp_max_c - hottest_gpu_c
+    coolant_k = where(margin_k < t.cdu_margin_k, -t.air_respond_max_k, t.air_trim_k)
+    coolant_k = where(is_due_air & (margin_k == margin_k), coolant_k, 0.0)  # not where it is NaN
+    levers.cdu_supply_temp_setpoint_c += coolant_k
+    delta_k = row.cdu_return_temp_c - row.cdu_supply_temp_c
+    coolant = where(delta_k > t.cdu_delta_k, t.flow_respond_ratio, -t.flow_trim_ratio)
+    levers.cdu_flow_setpoint_ratio += where(is_due_air, coolant, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LeverLimits:
+    """What :func:`move_levers` needs of the limits."""
+
+    gpu_temp_max_c: float
+    chw_span_k: float
+
+
 class TrimRespond:
     """The rule with its state: the values it holds for every lever.
 
@@ -106,87 +226,36 @@ class TrimRespond:
 
     def update(self, telemetry: Telemetry, *, dt_s: float) -> Setpoints:
         """Advance by one control period and return the rule's setpoints."""
-        self._update_caps(telemetry)
-        self._update_air(telemetry, dt_s=dt_s)
-        self._update_water(telemetry, dt_s=dt_s)
-        self._update_coolant(telemetry, dt_s=dt_s)
+        limits, groups = self._limits, Columns(telemetry.groups, GROUP_COLUMN)
+        self._cap_w = next_cap_w(
+            cap_w=self._cap_w,
+            row=groups,
+            low_w=limits.power_cap_min_w,
+            top_w=limits.power_cap_max_w,
+            tuning=self._tuning,
+        )
+        requests = cooling_requests(
+            inlet_temp_c=groups.inlet_temp_c,
+            hottest_c=telemetry.of_plant("inlet_temp_max_c")[..., None],
+            limit_c=limits.inlet_temp_max_c,
+            tuning=self._tuning,
+        )
+        move_levers(
+            levers=Columns(self._plant, PLANT_LEVER_COLUMN),
+            row=Columns(telemetry.plant, PLANT_COLUMN),
+            time_s=telemetry.time_s,
+            requests=requests.sum(axis=-1),
+            hottest_gpu_c=np.fmax.reduce(groups.gpu_temp_c, axis=-1),
+            limits=_LeverLimits(
+                gpu_temp_max_c=limits.gpu_temp_max_c,
+                chw_span_k=float(limits.lever_high[_CHW] - limits.lever_low[_CHW]),
+            ),
+            tuning=self._tuning,
+            dt_s=dt_s,
+        )
         self._plant = np.clip(self._plant, self._limits.lever_low, self._limits.lever_high)
         return Setpoints(
             power_cap_w=self._cap_w.copy(),
             sm_clock_max_mhz=np.full_like(self._cap_w, np.nan),
             plant=self._plant.copy(),
         )
-
-    def _update_caps(self, telemetry: Telemetry) -> None:
-        """Trim each cap while it binds without harm; respond when it costs work or latency.
-
-        Groups that serve requests are trimmed more slowly while the cap does not bind, so that it
-        follows demand down over hours but keeps headroom for the next burst. Others keep their cap
-        then, for their pauses are short.
-        """
-        t, top_w = self._tuning, self._limits.power_cap_max_w
-        power_w = telemetry.group("gpu_power_w")
-        pinned = power_w > t.pinned_ratio * telemetry.group("power_limit_w")
-        serves = telemetry.group("prefill_ratio") + telemetry.group("decode_ratio") > 0.5
-        slow = telemetry.group("work_rate_ratio") < 1.0 - t.work_loss_max_ratio
-        late = telemetry.group("latency_ratio") > t.latency_max_ratio
-        harmed = pinned & np.where(serves, late, slow)
-        step_ratio = np.where(
-            pinned, -t.cap_trim_ratio, np.where(serves, -t.cap_trim_idle_ratio, 0.0)
-        )
-        respond_ratio = np.where(serves, t.cap_respond_serving_ratio, t.cap_respond_ratio)
-        step_ratio = np.where(harmed, respond_ratio, step_ratio)
-        moved = np.where(np.isnan(power_w), self._cap_w, self._cap_w + step_ratio * top_w)
-        self._cap_w = np.clip(moved, self._limits.power_cap_min_w, top_w)
-
-    def _due(self, telemetry: Telemetry, *, period_s: float, dt_s: float) -> BoolArray:
-        """Return whether a period boundary was crossed since the last update."""
-        now = np.floor(telemetry.time_s / period_s)
-        return np.asarray(now != np.floor((telemetry.time_s - dt_s) / period_s))
-
-    def _move(self, column: int, delta: FloatArray, due: BoolArray) -> None:
-        self._plant[..., column] += np.where(due, np.nan_to_num(delta), 0.0)
-
-    def _update_air(self, telemetry: Telemetry, *, dt_s: float) -> None:
-        t = self._tuning
-        inlet_c = np.where(
-            np.isnan(telemetry.group("inlet_temp_c")),
-            telemetry.of_plant("inlet_temp_max_c")[..., None],
-            telemetry.group("inlet_temp_c"),
-        )
-        over_k = inlet_c - (self._limits.inlet_temp_max_c - t.inlet_target_below_max_k)
-        requests = ((over_k > -0.5).astype(np.int64) + (over_k > 0.5) + (over_k > 1.5)).sum(axis=-1)
-        excess = requests - t.ignored_requests
-        step_k = np.where(
-            excess > 0, -np.minimum(t.air_respond_k * excess, t.air_respond_max_k), t.air_trim_k
-        )
-        due = self._due(telemetry, period_s=t.air_period_s, dt_s=dt_s)
-        self._move(_SUPPLY, step_k, due)
-        rise_k = telemetry.of_plant("inlet_temp_max_c") - telemetry.of_plant("supply_air_temp_c")
-        step = np.where(rise_k > t.rise_max_k, t.flow_respond_ratio, -t.flow_trim_ratio)
-        self._move(_FLOW, step, due)
-
-    def _update_water(self, telemetry: Telemetry, *, dt_s: float) -> None:
-        t = self._tuning
-        supply_c = telemetry.of_plant("supply_air_temp_c")
-        over_k = supply_c - telemetry.of_plant("supply_air_temp_setpoint_c")
-        requests = (over_k > 0.5).astype(np.int64) + (over_k > 1.0) + (over_k > 2.0)
-        span_k = self._limits.lever_high[_CHW] - self._limits.lever_low[_CHW]
-        answer = np.minimum(t.chw_respond_ratio * requests, t.chw_respond_max_ratio)
-        step_k = np.where(requests > 0, -answer, t.chw_trim_ratio) * span_k
-        due = self._due(telemetry, period_s=t.chw_period_s, dt_s=dt_s)
-        self._move(_CHW, step_k, due)
-        tower_c = telemetry.of_plant("wet_bulb_temp_c") + t.tower_approach_k
-        self._plant[..., _CW] = np.where(np.isnan(tower_c), self._plant[..., _CW], tower_c)
-
-    def _update_coolant(self, telemetry: Telemetry, *, dt_s: float) -> None:
-        t = self._tuning
-        hottest_c = np.fmax.reduce(telemetry.group("gpu_temp_c"), axis=-1)
-        margin_k = self._limits.gpu_temp_max_c - hottest_c
-        due = self._due(telemetry, period_s=t.air_period_s, dt_s=dt_s)
-        step_k = np.where(margin_k < t.cdu_margin_k, -t.air_respond_max_k, t.air_trim_k)
-        step_k = np.where(np.isnan(margin_k), 0.0, step_k)
-        self._move(_CDU, step_k, due)
-        delta_k = telemetry.of_plant("cdu_return_temp_c") - telemetry.of_plant("cdu_supply_temp_c")
-        step = np.where(delta_k > t.cdu_delta_k, t.flow_respond_ratio, -t.flow_trim_ratio)
-        self._move(_CDU_FLOW, step, due)

@@ -15,7 +15,9 @@ from typing import Final
 
 import numpy as np
 
-from coolcap_envs.contract.signals import WORKLOAD_SIGNALS
+from coolcap_envs.contract.columns import Columns
+from coolcap_envs.contract.elementwise import Numbers, Row, clip, filled
+from coolcap_envs.contract.signals import GROUP_COLUMN
 from coolcap_envs.contract.telemetry import FloatArray, Telemetry
 
 KNEE_AND_BEND: Final = {
@@ -33,6 +35,14 @@ KNEE_AND_BEND: Final = {
 }
 UNKNOWN_KNEE_AND_BEND: Final = KNEE_AND_BEND["prefill_ratio"]
 """Work of a kind nobody names is taken for the kind that loses most."""
+
+_CURVES: Final = (*KNEE_AND_BEND.values(), UNKNOWN_KNEE_AND_BEND)
+_KNEE: Final = tuple(knee for knee, _ in _CURVES)
+_EASE: Final = tuple(0.5 / bend for _, bend in _CURVES)
+FIRST_WORTH: Final = min((knee - 1.0) / ease for knee, ease in zip(_KNEE, _EASE, strict=True))
+"""Marginal throughput at which every cap is at its maximum, whatever the mixture of work."""
+LAST_WORTH: Final = max(knee / ease for knee, ease in zip(_KNEE, _EASE, strict=True))
+"""Marginal throughput at which every cap is 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,12 +64,19 @@ def equal_worth(group_count: int) -> Worth:
     return Worth(knee=np.full(group_count, knee), ease=np.full(group_count, 0.5 / bend))
 
 
+def curve_of(row: Row) -> tuple[Numbers, Numbers]:
+    """Return knee and ease of a group from its readings ``row``: the mean over its GPUs' work."""
+    training, prefill = filled(row.training_ratio, 0.0), filled(row.prefill_ratio, 0.0)
+    decode, memory = filled(row.decode_ratio, 0.0), filled(row.memory_bound_ratio, 0.0)
+    known = training + prefill + decode + memory
+    rest = clip(1.0 - known, 0.0, 1.0)
+    knee = training * _KNEE[0] + prefill * _KNEE[1] + decode * _KNEE[2] + memory * _KNEE[3]
+    ease = training * _EASE[0] + prefill * _EASE[1] + decode * _EASE[2] + memory * _EASE[3]
+    total = known + rest
+    return (knee + rest * _KNEE[4]) / total, (ease + rest * _EASE[4]) / total
+
+
 def worth_of(telemetry: Telemetry) -> Worth:
-    """Return each group's curve, the mean over the kinds of work its GPUs run."""
-    shares = [np.nan_to_num(telemetry.group(name)) for name in WORKLOAD_SIGNALS]
-    rest = np.clip(1.0 - sum(shares), 0.0, 1.0)
-    total = sum(shares) + rest
-    curves = [*(KNEE_AND_BEND[name] for name in WORKLOAD_SIGNALS), UNKNOWN_KNEE_AND_BEND]
-    knee = sum(share * k for share, (k, _) in zip([*shares, rest], curves, strict=True))
-    ease = sum(share * 0.5 / a for share, (_, a) in zip([*shares, rest], curves, strict=True))
-    return Worth(knee=np.asarray(knee / total), ease=np.asarray(ease / total))
+    """Return each group's curve."""
+    knee, ease = curve_of(Columns(telemetry.groups, GROUP_COLUMN))
+    return Worth(knee=knee, ease=ease)
