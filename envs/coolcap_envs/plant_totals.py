@@ -19,6 +19,9 @@ class Totals:
         cooling_energy_kwh: Energy of fans, chiller, pumps and tower.
         facility_energy_kwh: Energy at the facility's meter.
         makeup_water_kg: Water drawn.
+        pad_water_kg: Part of it, for the pads of dry coolers.
+        dry_cooler_heat_kwh: Heat that dry coolers gave to the air.
+        moisture_heat_kwh: Latent heat that make-up air brought; negative when it was dry.
         cost_usd: Price of the energy.
         carbon_kg: Emissions of the energy.
         work_gpu_h: Useful work done, reference GPU-hours.
@@ -33,6 +36,9 @@ class Totals:
     cooling_energy_kwh: FloatArray
     facility_energy_kwh: FloatArray
     makeup_water_kg: FloatArray
+    pad_water_kg: FloatArray
+    dry_cooler_heat_kwh: FloatArray
+    moisture_heat_kwh: FloatArray
     cost_usd: FloatArray
     carbon_kg: FloatArray
     work_gpu_h: FloatArray
@@ -70,6 +76,9 @@ def totals_of(
         cooling_energy_kwh=shaped(plant("cooling_energy_j") / JOULE_PER_KWH),
         facility_energy_kwh=shaped(plant("facility_energy_j") / JOULE_PER_KWH),
         makeup_water_kg=shaped(plant("makeup_water_kg")),
+        pad_water_kg=shaped(plant("pad_water_kg")),
+        dry_cooler_heat_kwh=shaped(plant("dry_cooler_heat_j") / JOULE_PER_KWH),
+        moisture_heat_kwh=shaped(plant("moisture_heat_j") / JOULE_PER_KWH),
         cost_usd=shaped(plant("cost_usd")),
         carbon_kg=shaped(plant("carbon_g") / 1000.0),
         work_gpu_h=of_groups("work_gpu_s"),

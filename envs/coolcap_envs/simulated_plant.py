@@ -48,9 +48,11 @@ _LEVER_INPUTS: Final = (
     "chw_setpoint_c",
     "cw_setpoint_c",
     "air_flow_setpoint_ratio",
+    "cdu_supply_setpoint_c",
+    "cdu_flow_setpoint_ratio",
 )
-"""Inputs of the physics for the first levers; coolant distribution is not simulated yet."""
-_AVAILABILITIES: Final = ("crah", "chiller", "tower", "pump")
+"""Inputs of the physics, in the order of ``PLANT_LEVERS``."""
+_AVAILABILITIES: Final = ("crah", "chiller", "tower", "pump", "cdu")
 _REFUSALS_LISTED: Final = 16
 _UNLIMITED: Final = 1e9
 _DAY_S: Final = 86_400.0
@@ -95,6 +97,7 @@ class SimulatedPlant:
             model_of=self._templates.model_of,
             models=len(self._templates.models),
             hourly=self._outside.hourly,
+            devices=site.devices,
         )
         self._feed = DemandFeed(class_table(site.workload), plants=count, groups=groups)
         self._faults = PlantFaults(site, self._batch, levers=_LEVER_INPUTS)
@@ -104,7 +107,6 @@ class SimulatedPlant:
         self._plant_readings = aligned_zeros((tiles,), in_lanes(PLANT_READING_DTYPE))
         self._has_lever = site.layout.plant_levers.copy()
         self._can_take = site.layout.plant_levers.copy()
-        self._can_take[len(_LEVER_INPUTS) :] = False
         self.reset([seed + i for i in range(count)])
 
     @property
@@ -190,8 +192,9 @@ class SimulatedPlant:
         state["time_s"] = start_time_s
         state["noise_key"] = of_noise.generate_state(1, np.uint64)[0]
         inputs = np.zeros((), PLANT_INPUT_DTYPE)
-        for k, name in enumerate(_LEVER_INPUTS):
-            inputs[name] = self.limits.lever_default[k]
+        for k, (name, lever) in enumerate(zip(_LEVER_INPUTS, PLANT_LEVERS, strict=True)):
+            default = self.limits.lever_default[k]
+            inputs[name] = self._site.held.get(lever.name, 0.0) if np.isnan(default) else default
         for name in _AVAILABILITIES:
             inputs[f"{name}_available_ratio"] = 1.0
         group_inputs = np.zeros(len(groups), GROUP_INPUT_DTYPE)
@@ -358,13 +361,14 @@ class SimulatedPlant:
         chiller: float | ArrayLike | None = None,
         tower: float | ArrayLike | None = None,
         pump: float | ArrayLike | None = None,
+        cdu: float | ArrayLike | None = None,
     ) -> None:
         """Set which share of a kind of device is fit to run, 0 to 1; None leaves it alone.
 
         Raises:
             ValueError: If a share is outside 0 to 1.
         """
-        shares = dict(zip(_AVAILABILITIES, (crah, chiller, tower, pump), strict=True))
+        shares = dict(zip(_AVAILABILITIES, (crah, chiller, tower, pump, cdu), strict=True))
         for name, share in shares.items():
             if share is None:
                 continue

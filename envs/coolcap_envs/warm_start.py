@@ -5,8 +5,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from coolcap_envs.physics import hall
+from coolcap_envs.physics import hall, psychrometrics
 from coolcap_envs.physics.batch import Batch
+from coolcap_envs.physics.constants import STANDARD_PRESSURE_PA
 from coolcap_envs.physics.records import SUBSTEP_S
 
 _PIECE_SUBSTEPS: Final = 60
@@ -16,6 +17,9 @@ _COUNTERS: Final = (
     "cooling_energy_j",
     "facility_energy_j",
     "makeup_water_kg",
+    "pad_water_kg",
+    "dry_cooler_heat_j",
+    "moisture_heat_j",
     "cost_usd",
     "carbon_g",
     "step",
@@ -72,9 +76,25 @@ def _guess(part: Batch) -> None:
     p["cw_leaving_temp_c"] = p["basin_temp_c"] + 4.0
     p["tower_fan_ratio"] = 0.4
     p["tower_integral"] = 0.4
+    p["dew_point_c"] = q["hall_dew_point_c"]
+    p["humidity_ratio"] = psychrometrics.humidity_ratio(
+        vapour_pressure_pa=psychrometrics.saturation_pressure_pa(
+            float(q["hall_dew_point_c"].flat[0])
+        ),
+        pressure_pa=STANDARD_PRESSURE_PA,
+    )
+    coolant_c = i["cdu_supply_setpoint_c"]
+    p["cdu_pump_ratio"] = i["cdu_flow_setpoint_ratio"]
+    p["cdu_valve_ratio"] = p["cdu_valve_integral"] = 0.7
+    p["cdu_supply_temp_c"] = coolant_c
+    p["cdu_return_temp_c"] = coolant_c + 8.0
+    p["facility_supply_temp_c"] = coolant_c - q["facility_water_approach_k"]
+    p["facility_return_temp_c"] = p["facility_supply_temp_c"] + 8.0
+    p["dry_cooler_fan_ratio"] = p["dry_cooler_integral"] = 0.4
     g["fan_ratio"] = 0.6
     g["throttle_ratio"] = 1.0
     g["stopped"] = 0.0
-    g["sink_temp_c"] = supply_c[:, None] + 15.0
-    g["die_temp_c"] = supply_c[:, None] + 25.0
+    around_c = coolant_c if part.has_liquid else supply_c
+    g["sink_temp_c"] = around_c[:, None] + 15.0
+    g["die_temp_c"] = around_c[:, None] + 25.0
     g["work_class"] = -1.0  # none yet, so that its numbers are looked up

@@ -3,16 +3,18 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from coolcap_envs.contract.config import site_path
 from coolcap_envs.contract.errors import ConfigError
 from coolcap_envs.gpu_models import load_gpu_model, shipped_gpu_models
 from coolcap_envs.physics.parameters import PLANT_PARAMETERS, WORKLOAD_CLASSES
+from coolcap_envs.simulated_plant import SimulatedPlant
 from coolcap_envs.site import load_site
 from support.epw_files import epw
 
-SITES = ["lab-16", "air-1mw"]
+SITES = ["lab-16", "air-1mw", "dlc-rack-scale"]
 LAB = site_path("lab-16").read_text(encoding="utf-8")
 
 
@@ -22,7 +24,10 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("name", "groups", "gpus"), [("lab-16", 16, 16), ("air-1mw", 128, 1024)])
+@pytest.mark.parametrize(
+    ("name", "groups", "gpus"),
+    [("lab-16", 16, 16), ("air-1mw", 128, 1024), ("dlc-rack-scale", 144, 576)],
+)
 def test_shipped_sites_load(name: str, groups: int, gpus: int) -> None:
     site = load_site(name)
     assert site.name == name
@@ -45,10 +50,59 @@ def test_design_power_of_shipped_sites_covers_their_worst_case() -> None:
     """Uncapped GPUs, hosts at work, fans at design speed, supply losses: not above design."""
     for name in SITES:
         site = load_site(name)
-        server = site.servers["h100-sxm"]
-        output_w = 700.0 + server["server_host_idle_w"] + server["server_host_dynamic_w"]
+        (model, server), *others = site.servers.items()
+        assert not others
+        cap_w = site.gpu_models[model].limits["power_limit_max_w"]
+        output_w = cap_w + server["server_host_idle_w"] + server["server_host_dynamic_w"]
         worst_w = (output_w + server["server_fan_power_design_w"]) / 0.955
         assert worst_w * site.layout.gpu_count.sum() <= site.layout.it_power_design_w
+
+
+DLC = site_path("dlc-rack-scale").read_text(encoding="utf-8")
+
+
+def without(text: str, table: str) -> str:
+    return re.sub(rf"\n\[simulation\.{table}\]\n(?:[^\[\n].*\n)+", "\n", text)
+
+
+def test_liquid_cooling_takes_all_of_its_tables(tmp_path: Path) -> None:
+    text = without(DLC, "dry_cooler").replace(
+        "supply_mass_kg = { value = 600.0", "supply_mass_kg = { value = 60.0"
+    )
+    text = text.replace("plate_resistance_k_per_w = {", "plate_k_per_w = {")
+    with pytest.raises(ConfigError) as caught:
+        load_site(write(tmp_path, text))
+    message = str(caught.value)
+    assert "simulation.cdu needs dry_cooler beside it" in message
+    assert "simulation.cdu.supply_mass_kg = 60 kg is less than the 185 kg" in message
+    assert "simulation.server.b300-sxm.plate_resistance_k_per_w is missing" in message
+
+
+def test_levers_of_devices_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    text = DLC
+    for table in ("cdu", "facility_water", "dry_cooler"):
+        text = without(text, table)
+    with pytest.raises(ConfigError) as caught:
+        load_site(write(tmp_path, text))
+    message = str(caught.value)
+    assert "cdu_flow_setpoint_ratio is a lever of the layout, but the site has no" in message
+
+
+def test_a_lever_that_is_not_handed_out_must_be_held_somewhere(tmp_path: Path) -> None:
+    text = re.sub(r"\[limits\.levers\.cw_supply_temp_setpoint_c\]\n(?:[^\[\n].*\n)+", "", LAB)
+    text = text.replace('  "cw_supply_temp_setpoint_c",\n', "")
+    with pytest.raises(ConfigError, match=r"simulation.held.cw_supply_temp_setpoint_c is missing"):
+        load_site(write(tmp_path, text))
+    held = (
+        '[simulation.held]\ncw_supply_temp_setpoint_c = { value = 22.0, source = "controls" }\n\n'
+    )
+    text = text.replace("[simulation.weather]", held + "[simulation.weather]")
+    site = load_site(write(tmp_path, text))
+    assert site.held == {"cw_supply_temp_setpoint_c": 22.0}
+    plant = SimulatedPlant(site, seed=1)
+    plant.advance(1800.0)
+    assert plant.read_truth().of_plant("cw_supply_temp_c") == pytest.approx(22.0, abs=4.0)
+    assert np.isnan(plant.read_truth().of_plant("cw_supply_temp_setpoint_c"))
 
 
 def test_all_problems_come_in_one_message_with_their_keys(tmp_path: Path) -> None:

@@ -65,6 +65,9 @@ class Batch(NamedTuple):
         hourly: Series from outside, shape ``[series, hours, len(HOURLY_CHANNELS)]``.
         model_of: GPU model of each group, shape ``[N]``.
         size: Number of plants.
+        has_liquid: Whether coolant cools the racks.
+        has_humidity: Whether the hall's moisture is followed.
+        has_chiller_map: Whether the chiller has a catalogue map.
     """
 
     plant: Records
@@ -83,6 +86,9 @@ class Batch(NamedTuple):
     hourly: NDArray[np.float64]
     model_of: NDArray[np.int64]
     size: int
+    has_liquid: bool
+    has_humidity: bool
+    has_chiller_map: bool
 
     @classmethod
     def zeros(
@@ -92,6 +98,7 @@ class Batch(NamedTuple):
         model_of: NDArray[np.int64],
         models: int,
         hourly: NDArray[np.float64],
+        devices: frozenset[str] = frozenset(),
     ) -> "Batch":
         """Return a batch whose state and parameters are still to be set."""
         if hourly.ndim != 3 or hourly.shape[2] != len(HOURLY_CHANNELS):
@@ -126,6 +133,9 @@ class Batch(NamedTuple):
             hourly=hourly,
             model_of=model_of,
             size=plants,
+            has_liquid="cdu" in devices,
+            has_humidity="humidity" in devices,
+            has_chiller_map="chiller_map" in devices,
         )
 
     @property
@@ -179,6 +189,10 @@ class Batch(NamedTuple):
             model_of=self.model_of,
             models=self.models.shape[1],
             hourly=self.hourly,
+        )._replace(
+            has_liquid=self.has_liquid,
+            has_humidity=self.has_humidity,
+            has_chiller_map=self.has_chiller_map,
         )
         padded = np.concatenate([chosen, np.full(-len(chosen) % LANES, chosen[-1])])
         for source, target in zip(self.tables, part.tables, strict=True):

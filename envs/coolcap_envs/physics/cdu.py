@@ -5,9 +5,13 @@ A valve on the facility side holds the temperature of the coolant supplied. Devi
 one. Neglected: fouling, which randomisation of the conductance stands for, and loss through pipes.
 """
 
-import math
+from typing import Final
 
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import exp, log, maximum, where
+
+_NONE: Final = 1e-9
+"""Stands for no flow where a law takes its logarithm; the result is not used then."""
 
 
 @law
@@ -18,11 +22,11 @@ def exchanger_conductance_ratio(coolant_flow_ratio: float, water_flow_ratio: flo
     al., 7th ed., equation 8.60), in series and equal at design. Plate patterns differ: exponents of
     0.6 to 0.8 are in use.
     """
-    if coolant_flow_ratio <= 0.0 or water_flow_ratio <= 0.0:
-        return 0.0
-    one = math.exp(-0.8 * math.log(coolant_flow_ratio))
-    other = math.exp(-0.8 * math.log(water_flow_ratio))
-    return 2.0 / (one + other)
+    one = exp(-0.8 * log(maximum(coolant_flow_ratio, _NONE)))
+    other = exp(-0.8 * log(maximum(water_flow_ratio, _NONE)))
+    flows = (coolant_flow_ratio > 0.0) & (water_flow_ratio > 0.0)
+    ratio: float = where(flows, 2.0 / (one + other), 0.0)
+    return ratio
 
 
 @law
@@ -33,7 +37,8 @@ def guarded_setpoint_c(setpoint_c: float, dew_point_c: float, margin_k: float) -
     its own controller (ASHRAE TC 9.9, liquid cooling guidelines: at least 2 K); it works on a
     dew point measured in the hall and does not depend on who sends set points.
     """
-    return max(setpoint_c, dew_point_c + margin_k)
+    guarded_c: float = maximum(setpoint_c, dew_point_c + margin_k)
+    return guarded_c
 
 
 @law

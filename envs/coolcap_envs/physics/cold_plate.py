@@ -5,9 +5,13 @@ its share of the flow whatever the others do. Neglected: flow that differs betwe
 cent with balanced manifolds) and boiling, which water and glycol below 65 °C do not do.
 """
 
-import math
+from typing import Final
 
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import exp, maximum, where
+
+_NONE: Final = 1e-9
+"""Stands for no flow where a law divides by one; the result is not used then."""
 
 
 @law
@@ -24,14 +28,14 @@ def plate_conductance_w_per_k(resistance_k_per_w: float, coolant_w_per_k: float)
         resistance_k_per_w: ``R``, plate to coolant beside it.
         coolant_w_per_k: ``C``, capacity rate of the coolant through this plate.
     """
-    if coolant_w_per_k <= 0.0:
-        return 0.0
-    return coolant_w_per_k * (1.0 - math.exp(-1.0 / (resistance_k_per_w * coolant_w_per_k)))
+    transfer_units = 1.0 / (resistance_k_per_w * maximum(coolant_w_per_k, _NONE))
+    conductance: float = coolant_w_per_k * (1.0 - exp(-transfer_units))
+    return conductance
 
 
 @law
 def leaving_temp_c(entering_temp_c: float, heat_w: float, coolant_w_per_k: float) -> float:
     """Return the temperature of coolant behind the plates, ``T + q/C``; of still coolant, ``T``."""
-    if coolant_w_per_k <= 0.0:
-        return entering_temp_c
-    return entering_temp_c + heat_w / coolant_w_per_k
+    warmed_k = where(coolant_w_per_k > 0.0, heat_w / maximum(coolant_w_per_k, _NONE), 0.0)
+    leaving_c: float = entering_temp_c + warmed_k
+    return leaving_c

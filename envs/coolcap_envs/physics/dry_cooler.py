@@ -6,7 +6,6 @@ the water leaves as warmer air: evaporation on the pads cools air, not the loop,
 the plant's energy balance, only of its water.
 """
 
-import math
 from typing import Final
 
 from coolcap_envs.physics.constants import (
@@ -14,7 +13,10 @@ from coolcap_envs.physics.constants import (
     WATER_EVAPORATION_HEAT_J_PER_KG,
 )
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import exp, log, maximum, minimum, where
 
+_NONE: Final = 1e-9
+"""Stands for no flow where a law divides by one; the result is not used then."""
 FREE_CONVECTION_AIR_RATIO: Final = 0.05
 """Air through the coils with fans at rest, relative to design. Assumption: less than the 0.125 of
 open towers, for the air is not lifted by vapour."""
@@ -29,7 +31,9 @@ def wetted_share(
     Sections are wetted one after the other from ``start_below_k`` below the water's set point over
     ``ramp_k``: no water as long as dry air can hold the set point. Warmer set points save water.
     """
-    return min(max((outdoor_temp_c - setpoint_c + start_below_k) / ramp_k, 0.0), 1.0)
+    above = (outdoor_temp_c - setpoint_c + start_below_k) / ramp_k
+    share: float = minimum(maximum(above, 0.0), 1.0)
+    return share
 
 
 @law
@@ -41,7 +45,9 @@ def air_entering_temp_c(
     ``Tdb - w*eps*(Tdb - Twb)``: adiabatic saturation (ASHRAE Handbook, HVAC Systems and Equipment,
     evaporative air cooling); never below the wet bulb.
     """
-    return outdoor_temp_c - wetted * effectiveness * max(outdoor_temp_c - wet_bulb_c, 0.0)
+    depression_k = maximum(outdoor_temp_c - wet_bulb_c, 0.0)
+    entering_c: float = outdoor_temp_c - wetted * effectiveness * depression_k
+    return entering_c
 
 
 @law
@@ -57,14 +63,14 @@ def crossflow_effectiveness(conductance_w_per_k: float, c_one: float, c_two: flo
         c_one: Capacity rate of one stream, W/K.
         c_two: Capacity rate of the other, W/K.
     """
-    c_min = min(c_one, c_two)
-    if c_min <= 0.0 or conductance_w_per_k <= 0.0:
-        return 0.0
-    ratio = c_min / max(c_one, c_two)
-    ntu = conductance_w_per_k / c_min
-    root = math.exp(0.22 * math.log(ntu))
-    inner = math.exp(-ratio * ntu / root) - 1.0
-    return 1.0 - math.exp(inner * root / ratio)
+    c_min = minimum(c_one, c_two)
+    exchanges = (c_min > 0.0) & (conductance_w_per_k > 0.0)
+    ratio = maximum(c_min, _NONE) / maximum(maximum(c_one, c_two), _NONE)
+    ntu = maximum(conductance_w_per_k, _NONE) / maximum(c_min, _NONE)
+    root = exp(0.22 * log(ntu))
+    inner = exp(-ratio * ntu / root) - 1.0
+    effectiveness: float = where(exchanges, 1.0 - exp(inner * root / ratio), 0.0)
+    return effectiveness
 
 
 @law
@@ -74,7 +80,10 @@ def conductance_ratio(air_flow_ratio: float, water_flow_ratio: float) -> float:
     The film on the air side of fins resists most and follows flow to about 0.5 to 0.6; the exponent
     of the water side is small for the same reason (split as for coils of air handlers; assumption).
     """
-    return math.exp(0.5 * math.log(air_flow_ratio) + 0.2 * math.log(water_flow_ratio))
+    ratio: float = exp(
+        0.5 * log(maximum(air_flow_ratio, _NONE)) + 0.2 * log(maximum(water_flow_ratio, _NONE))
+    )
+    return ratio
 
 
 @law
@@ -91,10 +100,17 @@ def leaving_temp_c(
     ``T - eps*Cmin/Cw*(T - Tair)``; a bypass keeps it from falling below the set point in the cold,
     and it is never warmed.
     """
-    if water_w_per_k <= 0.0 or entering_temp_c <= max(air_temp_c, setpoint_c):
-        return entering_temp_c
-    share = effectiveness * min(water_w_per_k, air_w_per_k) / water_w_per_k
-    return max(entering_temp_c - share * (entering_temp_c - air_temp_c), setpoint_c)
+    share = effectiveness * minimum(water_w_per_k, air_w_per_k) / maximum(water_w_per_k, _NONE)
+    cooled_c = maximum(entering_temp_c - share * (entering_temp_c - air_temp_c), setpoint_c)
+    is_idle = (water_w_per_k <= 0.0) | (entering_temp_c <= maximum(air_temp_c, setpoint_c))
+    leaving_c: float = where(is_idle, entering_temp_c, cooled_c)
+    return leaving_c
+
+
+@law
+def air_w_per_k(air_kg_per_s: float) -> float:
+    """Return the capacity rate of an air stream, ``m*cp``."""
+    return air_kg_per_s * AIR_SPECIFIC_HEAT_J_PER_KG_K
 
 
 @law

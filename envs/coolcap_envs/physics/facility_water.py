@@ -1,6 +1,7 @@
 """Facility water: the loop between CDUs and dry coolers, of an ASHRAE class (W32 to W45)."""
 
 from coolcap_envs.physics.jit import law
+from coolcap_envs.physics.lanes import maximum, minimum
 
 
 @law
@@ -13,4 +14,5 @@ def supply_setpoint_c(
     what the loop is built for: a loop of class W40 is not run warmer than 40 °C, however warm the
     coolant may be, and no colder than its lowest supply. A warmer set point lets fans rest.
     """
-    return min(max(coolant_setpoint_c - approach_k, low_c), high_c)
+    held_c: float = minimum(maximum(coolant_setpoint_c - approach_k, low_c), high_c)
+    return held_c

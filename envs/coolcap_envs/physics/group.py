@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from coolcap_envs.physics.cold_plate import plate_conductance_w_per_k
 from coolcap_envs.physics.gpu import (
     activity,
     die_temp_next_c,
@@ -11,6 +12,7 @@ from coolcap_envs.physics.gpu import (
     throttle_clock_ratio,
 )
 from coolcap_envs.physics.gpu_cap import BURSTY_HALF_LOAD, CAP_TRACKING_RATIO, operating_point
+from coolcap_envs.physics.gpu_floor import floor_clock_ratio
 from coolcap_envs.physics.jit import law
 from coolcap_envs.physics.lanes import minimum, where
 from coolcap_envs.physics.rack import inlet_temp_c, recirculation_with_shortage
@@ -20,6 +22,8 @@ from coolcap_envs.physics.service import backlog_next_s, latency_ratio
 
 _RESTART_TEMP_C: Final = 60.0
 """Die temperature below which a device that shut itself down is started again. Assumption."""
+_HOST_FLOW_GAIN: Final = 5.0
+"""Hosts' plates take their full share of heat from a fifth of the design flow up. Assumption."""
 _PER_SUBSTEP: Final = 1.0 / SUBSTEP_S
 
 PREFILL: Final = 1.0
@@ -72,7 +76,10 @@ def substep(
     hot_temp_c: float,
     shortage_ratio: float,
     part: float,
-) -> tuple[float, float, float]:
+    coolant_temp_c: float,
+    coolant_flow_ratio: float,
+    has_liquid: bool,
+) -> tuple[float, float, float, float]:
     """Advance group ``g`` by one substep.
 
     State is written at the end only: the compiler cannot know that rows do not overlap, and would
@@ -89,9 +96,13 @@ def substep(
         hot_temp_c: Hot-aisle temperature.
         shortage_ratio: Share of the demand for cold air that is not met.
         part: Share of the control step that the substep is.
+        coolant_temp_c: Coolant to the cold plates.
+        coolant_flow_ratio: Its flow over design.
+        has_liquid: Whether coolant, not air, cools the GPUs.
 
     Returns:
-        Heat to the air, W; power at the server input, W; cold air drawn if all is well, kg/s.
+        Heat to the air, W; power at the server input, W; cold air drawn if all is well, kg/s; heat
+        to the coolant, W.
     """
     die_before_c = g.die_temp_c
     sink_before_c = g.sink_temp_c
@@ -117,7 +128,12 @@ def substep(
         load_ratio=load,
         cap_w=CAP_TRACKING_RATIO * i.power_cap_w,
         power_scale=leak * c.pace_power_ratio,
-        clock_limit_ratio=minimum(i.clock_max_ratio, g.throttle_ratio),
+        clock_limit_ratio=minimum(
+            minimum(i.clock_max_ratio, g.throttle_ratio),
+            floor_clock_ratio(
+                cap_w=i.power_cap_w, cliff_cap_w=c.cliff_cap_w, slope_per_w=c.cliff_slope_per_w
+            ),
+        ),
         clock_min_ratio=m.device_clock_min_ratio,
         idle_w=m.device_idle_power_w,
         work=work,
@@ -151,17 +167,33 @@ def substep(
         decay=m.die_decay,
     )
     to_sink_w = power_w - m.die_capacity_w_per_k * (die_c - die_before_c)
+    around_c = inlet
+    conductance_w_per_k = sink_conductance_w_per_k(
+        design_w_per_k=m.sink_conductance_w_per_k, air_flow_ratio=fan_before
+    )
+    if has_liquid:
+        around_c = coolant_temp_c
+        conductance_w_per_k = plate_conductance_w_per_k(
+            resistance_k_per_w=m.server_plate_resistance_k_per_w,
+            coolant_w_per_k=m.coolant_w_per_k * coolant_flow_ratio,
+        )
     sink_c = sink_temp_next_c(
         sink_temp_c=sink_before_c,
-        air_temp_c=inlet,
+        air_temp_c=around_c,
         heat_w=to_sink_w,
-        conductance_w_per_k=sink_conductance_w_per_k(
-            design_w_per_k=m.sink_conductance_w_per_k, air_flow_ratio=fan_before
-        ),
+        conductance_w_per_k=conductance_w_per_k,
         capacity_w_per_k=m.sink_capacity_w_per_k,
     )
-    to_air_w = to_sink_w - m.sink_capacity_w_per_k * (sink_c - sink_before_c)
-    hot_c = inlet + c.hot_ratio * (die_c - inlet)
+    from_sink_w = to_sink_w - m.sink_capacity_w_per_k * (sink_c - sink_before_c)
+    to_air_w = from_sink_w + input_w - power_w
+    to_coolant_w = 0.0
+    if has_liquid:
+        # Still coolant takes nothing from hosts either; their heat stays in the air then.
+        wetted = minimum(_HOST_FLOW_GAIN * coolant_flow_ratio, 1.0)
+        host_w = m.server_host_idle_w + m.server_host_dynamic_w * busy
+        to_coolant_w = from_sink_w + m.server_liquid_host_ratio * wetted * host_w
+        to_air_w -= to_coolant_w
+    hot_c = around_c + c.hot_ratio * (die_c - around_c)
     throttle = throttle_clock_ratio(
         clock_limit_ratio=g.throttle_ratio,
         die_temp_c=hot_c,
@@ -181,7 +213,7 @@ def substep(
     )
     fan = fan_before + m.fan_lag_ratio * (target - fan_before)
     n = c.gpu_count
-    heat_w = n * (to_air_w + input_w - power_w)
+    heat_w = n * to_air_w
     it_w = n * input_w
     air_kg_per_s = n * m.server_air_flow_design_kg_per_s * fan * (1.0 - c.recirculation_ratio)
     shutdown_c = m.device_shutdown_temp_c
@@ -202,7 +234,7 @@ def substep(
     g.clock_ratio += part * clock
     g.busy_ratio += part * busy
     g.work_rate_ratio += part * served_ratio
-    return heat_w, it_w, air_kg_per_s
+    return heat_w, it_w, air_kg_per_s, n * to_coolant_w
 
 
 @law

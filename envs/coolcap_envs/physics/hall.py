@@ -11,7 +11,7 @@ from typing import Any, Final
 import numba
 import numpy as np
 
-from coolcap_envs.physics import air_side, group, water_side
+from coolcap_envs.physics import air_side, group, humidity, liquid_side, water_side
 from coolcap_envs.physics.batch import Batch
 from coolcap_envs.physics.constants import JOULE_PER_KWH, SECONDS_PER_HOUR
 from coolcap_envs.physics.electrical import distribution_loss_w, ups_loss_w
@@ -59,11 +59,15 @@ def take_work(batch: Batch, t: int, n: int) -> None:
 
 @law
 def stored_heat_j(batch: Batch, t: int) -> float:
-    """Return all heat stored in each plant of tile ``t`` above 0 °C."""
+    """Return all heat stored in each plant of tile ``t`` above 0 °C, that of vapour included."""
     p, q = lanes_of(batch.plant[t]), lanes_of(batch.parameters[t])
     total_j: float = air_side.stored_heat_j(p=p, q=q) + water_side.stored_heat_j(
         plants=batch.plant[t], p=p, q=q, cells_c=batch.pipes_c[t]
     )
+    if batch.has_liquid:
+        total_j += liquid_side.stored_heat_j(p=p, q=q)
+    if batch.has_humidity:
+        total_j += humidity.stored_heat_j(p=p, q=q)
     for n in range(batch.groups.shape[1]):
         total_j += group.stored_heat_j(
             g=lanes_of(batch.groups[t, n]),
@@ -80,6 +84,10 @@ def advance_tile(batch: Batch, t: int, substeps: int) -> None:
     p, q, i = lanes_of(plants), lanes_of(batch.parameters[t]), lanes_of(batch.inputs[t])
     group_count = batch.groups.shape[1]
     take_outside(plants=plants, hourly=batch.hourly, series=batch.series[t])
+    if batch.has_humidity:
+        p.outdoor_humidity_ratio = humidity.outdoor_ratio(
+            dry_bulb_c=p.outdoor_temp_c, wet_bulb_c=p.wet_bulb_temp_c
+        )
     for n in range(group_count):
         take_work(batch=batch, t=t, n=n)
         group.begin_step(
@@ -88,7 +96,7 @@ def advance_tile(batch: Batch, t: int, substeps: int) -> None:
             i=lanes_of(batch.group_inputs[t, n]),
         )
     it_w = crah_w = chiller_w = pump_w = tower_w = loss_w = chiller_load_w = economizer_w = 0.0
-    rejected_w = makeup_kg = 0.0
+    rejected_w = makeup_kg = pad_kg = dry_w = moisture_w = coolant_flow = 0.0
     part = 1.0 / substeps
     step_s = substeps * SUBSTEP_S
 
@@ -98,11 +106,14 @@ def advance_tile(batch: Batch, t: int, substeps: int) -> None:
         shortage = supply_shortage_ratio(
             supply_kg_per_s=supply_kg_per_s, cold_demand_kg_per_s=p.cold_demand_kg_per_s
         )
+        if batch.has_liquid:
+            coolant_flow = liquid_side.coolant_flow_ratio(p=p, q=q, i=i)
         heat_w = 0.0
+        coolant_w = 0.0
         input_w = 0.0
         demand_kg_per_s = 0.0
         for n in range(group_count):
-            g_heat_w, g_input_w, g_air_kg_per_s = group.substep(
+            g_heat_w, g_input_w, g_air_kg_per_s, g_coolant_w = group.substep(
                 g=lanes_of(batch.groups[t, n]),
                 c=lanes_of(batch.group_parameters[t, n]),
                 i=lanes_of(batch.group_inputs[t, n]),
@@ -113,7 +124,11 @@ def advance_tile(batch: Batch, t: int, substeps: int) -> None:
                 hot_temp_c=p.hot_temp_c,
                 shortage_ratio=shortage,
                 part=part,
+                coolant_temp_c=p.cdu_supply_temp_c,
+                coolant_flow_ratio=coolant_flow,
+                has_liquid=batch.has_liquid,
             )
+            coolant_w += g_coolant_w
             heat_w += g_heat_w
             input_w += g_input_w
             demand_kg_per_s += g_air_kg_per_s
@@ -142,13 +157,34 @@ def advance_tile(batch: Batch, t: int, substeps: int) -> None:
             fan_w=fan_w,
             heat_w=heat_w + cable_w,
         )
+        if batch.has_humidity:
+            latent_w, brought_w = humidity.advance(
+                p=p, q=q, supply_kg_per_s=supply_kg_per_s, water_kg_per_s=water_kg_per_s
+            )
+            coil_w += latent_w
+            moisture_w += brought_w
         eco_w, load_w, compressor_w, chw_pump_w = water_side.chilled_water(
-            p=p, q=q, i=i, water_kg_per_s=water_kg_per_s, coil_heat_w=coil_w
+            p=p,
+            q=q,
+            i=i,
+            water_kg_per_s=water_kg_per_s,
+            coil_heat_w=coil_w,
+            has_map=batch.has_chiller_map,
         )
         water_side.fill_pipes(plants=plants, cells_c=cells_c)
         out_w, tower_fan_w, cw_pump_w, makeup = water_side.condenser_water(
             p=p, q=q, i=i, economizer_w=eco_w, condenser_w=load_w + compressor_w
         )
+
+        if batch.has_liquid:
+            liquid_w, cooler_fan_w, liquid_pump_w, pad = liquid_side.advance(
+                p=p, q=q, i=i, flow_ratio=coolant_flow, heat_w=coolant_w
+            )
+            dry_w += liquid_w
+            out_w += liquid_w
+            tower_fan_w += cooler_fan_w
+            pump_w += liquid_pump_w
+            pad_kg += pad * SUBSTEP_S
 
         it_w += input_w
         crah_w += fan_w
@@ -175,7 +211,10 @@ def advance_tile(batch: Batch, t: int, substeps: int) -> None:
     )
     p.chiller_load_w = chiller_load_w * part
     p.economizer_load_w = economizer_w * part
-    p.makeup_water_kg += makeup_kg
+    p.makeup_water_kg += makeup_kg + pad_kg
+    p.pad_water_kg += pad_kg
+    p.dry_cooler_heat_j += dry_w * SUBSTEP_S
+    p.moisture_heat_j += moisture_w * SUBSTEP_S
     inlet_c = lanes_of(batch.groups[t, 0]).inlet_temp_c
     for n in range(group_count):
         g = lanes_of(batch.groups[t, n])
@@ -192,7 +231,7 @@ def advance_tile(batch: Batch, t: int, substeps: int) -> None:
     p.inlet_temp_max_c = inlet_c
 
     stored_j = stored_heat_j(batch=batch, t=t)
-    in_j = p.facility_power_w * step_s
+    in_j = p.facility_power_w * step_s + moisture_w * SUBSTEP_S
     out_j = rejected_w * SUBSTEP_S
     p.energy_residual_ratio = (in_j - out_j - (stored_j - p.stored_heat_j)) / in_j
     p.stored_heat_j = stored_j

@@ -15,6 +15,7 @@ from coolcap_envs.physics.lane_types import LANES
 from coolcap_envs.physics.parameters import (
     CLASS_PARAMETERS,
     GPU_PARAMETERS,
+    LIQUID_SERVER_PARAMETERS,
     PLANT_PARAMETERS,
     SERVER_PARAMETERS,
 )
@@ -41,7 +42,15 @@ def in_lanes(dtype: np.dtype[np.void]) -> np.dtype[np.void]:
     return np.dtype([(name, dtype[name], (LANES,)) for name in names])
 
 
-_SPREADS: Final = ("power_spread_ratio", "resistance_spread_ratio")
+_OF_UNITS: Final = (
+    "power_spread_ratio",
+    "resistance_spread_ratio",
+    "overshoot_ratio",
+    "overshoot_s",
+    "cliff_cap_ratio",
+    "cliff_clock_ratio",
+)
+"""Numbers of a GPU model that rows of groups are made from, or that act below a substep."""
 
 MODEL_DERIVED: Final = (
     "die_decay",
@@ -52,6 +61,7 @@ MODEL_DERIVED: Final = (
     "per_design_power",
     "supply_fixed_w",
     "supply_square_per_w",
+    "coolant_w_per_k",  # capacity rate of the coolant per GPU at design flow
 )
 """Numbers computed once from the others, mostly to keep divisions out of the kernel."""
 CLASS_DERIVED: Final = (
@@ -66,8 +76,8 @@ PLANT_PARAMETER_DTYPE: Final = _dtype(*(p.field for p in PLANT_PARAMETERS))
 """Parameters of a plant."""
 
 MODEL_DTYPE: Final = _dtype(
-    *(p.field for p in GPU_PARAMETERS if p.name not in _SPREADS),
-    *(p.field for p in SERVER_PARAMETERS),
+    *(p.field for p in GPU_PARAMETERS if p.name not in _OF_UNITS),
+    *(p.field for p in (*SERVER_PARAMETERS, *LIQUID_SERVER_PARAMETERS)),
     *MODEL_DERIVED,
 )
 """A GPU model with its server; watts and kg/s are per GPU."""
@@ -78,6 +88,8 @@ GROUP_PARAMETER_DTYPE: Final = _dtype(
     "recirculation_ratio",
     "power_ratio",  # mean of the group's units over the nominal unit
     "pace_power_ratio",  # its hungriest unit: the first a cap slows down, and all wait for it
+    "cliff_cap_w",  # cap below which clocks collapse
+    "cliff_slope_per_w",  # how fast, towards the least limit
     "hot_ratio",  # temperature rise of its hottest unit over the mean
 )
 """Parameters of a control group."""
@@ -94,6 +106,9 @@ PLANT_INPUT_DTYPE: Final = _dtype(
     "chiller_available_ratio",
     "tower_available_ratio",
     "pump_available_ratio",
+    "cdu_supply_setpoint_c",
+    "cdu_flow_setpoint_ratio",
+    "cdu_available_ratio",
 )
 """What acts on a plant during a control step."""
 
@@ -157,10 +172,25 @@ PLANT_STATE_DTYPE: Final = _dtype(
     "basin_temp_c",
     "tower_integral",
     "tower_fan_ratio",
+    "dew_point_c",
+    "humidity_ratio",
+    "outdoor_humidity_ratio",
+    "cdu_pump_ratio",
+    "cdu_valve_integral",
+    "cdu_valve_ratio",
+    "cdu_supply_temp_c",
+    "cdu_return_temp_c",
+    "facility_supply_temp_c",
+    "facility_return_temp_c",
+    "dry_cooler_integral",
+    "dry_cooler_fan_ratio",
     "it_energy_j",  # counters
     "cooling_energy_j",
     "facility_energy_j",
     "makeup_water_kg",
+    "pad_water_kg",  # of the make-up water, that of dry coolers
+    "dry_cooler_heat_j",
+    "moisture_heat_j",  # latent heat that make-up air brought
     "cost_usd",
     "carbon_g",
     "it_power_w",  # readings: means over the control step

@@ -169,6 +169,7 @@ def read_plant(
     i: Record,
     has_lever: NDArray[np.bool_],
     inlet_max_c: float,
+    has_liquid: bool,
     is_noisy: bool,
 ) -> None:
     """Write the readings of a plant.
@@ -180,19 +181,20 @@ def read_plant(
         i: Inputs of the plant.
         has_lever: Which of ``PLANT_LEVERS`` the site has.
         inlet_max_c: Highest reading of the groups' inlet sensors; the plant has none of its own.
+        has_liquid: Whether there is coolant to be read.
         is_noisy: False for the truth.
     """
     out.supply_air_temp_setpoint_c = i.supply_air_setpoint_c if has_lever[0] else _ABSENT
     out.chw_supply_temp_setpoint_c = i.chw_setpoint_c if has_lever[1] else _ABSENT
     out.cw_supply_temp_setpoint_c = i.cw_setpoint_c if has_lever[2] else _ABSENT
     out.air_flow_setpoint_ratio = i.air_flow_setpoint_ratio if has_lever[3] else _ABSENT
-    out.cdu_supply_temp_setpoint_c = _ABSENT
-    out.cdu_flow_setpoint_ratio = _ABSENT
+    out.cdu_supply_temp_setpoint_c = i.cdu_supply_setpoint_c if has_lever[4] else _ABSENT
+    out.cdu_flow_setpoint_ratio = i.cdu_flow_setpoint_ratio if has_lever[5] else _ABSENT
 
     out.supply_air_temp_c = _temp_c(p.supply_air_temp_c, p, q, 0, is_noisy)
     out.return_air_temp_c = _temp_c(p.hot_temp_c, p, q, 1, is_noisy)
     out.inlet_temp_max_c = inlet_max_c
-    out.dew_point_c = _temp_c(q.hall_dew_point_c, p, q, 3, is_noisy)
+    out.dew_point_c = _temp_c(p.dew_point_c, p, q, 3, is_noisy)
     out.chw_supply_temp_c = _temp_c(p.chw_supply_temp_c, p, q, 5, is_noisy)
     out.chw_return_temp_c = _temp_c(p.chw_return_temp_c, p, q, 6, is_noisy)
     out.cw_supply_temp_c = _temp_c(p.basin_temp_c, p, q, 7, is_noisy)
@@ -202,6 +204,12 @@ def read_plant(
     out.cdu_supply_temp_c = _ABSENT
     out.cdu_return_temp_c = _ABSENT
     out.cdu_flow_ratio = _ABSENT
+    if has_liquid:
+        out.cdu_supply_temp_c = _temp_c(p.cdu_supply_temp_c, p, q, 11, is_noisy)
+        out.cdu_return_temp_c = _temp_c(p.cdu_return_temp_c, p, q, 12, is_noisy)
+        coolant = p.cdu_pump_ratio * i.cdu_available_ratio
+        coolant_gain = _gain(p, 1.0, 13, q.sensors_flow_noise_ratio, is_noisy)
+        out.cdu_flow_ratio = maximum(coolant * coolant_gain, 0.0)
 
     flow = p.crah_fan_ratio * i.crah_available_ratio
     flow_gain = _gain(p, 1.0, 4, q.sensors_flow_noise_ratio, is_noisy)
@@ -261,6 +269,7 @@ def read_tile(
         i=lanes_of(batch.inputs[t]),
         has_lever=has_lever,
         inlet_max_c=inlet_max_c,
+        has_liquid=batch.has_liquid,
         is_noisy=is_noisy,
     )
 

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from coolcap_envs.physics import chiller, chw, tower
+from coolcap_envs.physics import chiller, chiller_map, chw, tower
 from coolcap_envs.physics.constants import WATER_SPECIFIC_HEAT_J_PER_KG_K
 from coolcap_envs.physics.economizer import precooled_temp_c
 from coolcap_envs.physics.jit import law
@@ -16,6 +16,7 @@ from coolcap_envs.physics.records import PIPE_CELLS, SUBSTEP_S, Record
 from coolcap_envs.physics.server import lag_ratio
 from coolcap_envs.physics.water import evaporation_kg_per_s, makeup_kg_per_s
 
+_COP_UNBOUNDED: Final = 1e3
 _CONDENSER_FLOW_MIN_RATIO: Final = 0.3
 """Condenser-water flow below which a chiller's flow switch stops it. Assumption."""
 _NONE: Final = 1e-9
@@ -64,6 +65,7 @@ def chilled_water(
     i: Record,
     water_kg_per_s: float,
     coil_heat_w: float,
+    has_map: bool,
 ) -> tuple[float, float, float, float]:
     """Advance the chilled-water loop up to the water leaving the chiller.
 
@@ -108,24 +110,74 @@ def chilled_water(
     )
     economizer_w = flow_w_per_k * (p.chw_return_temp_c - precooled_c)
     chiller_w = flow_w_per_k * (precooled_c - p.chw_leaving_temp_c)
-    load_ratio = chiller_w / maximum(q.chiller_capacity_w * i.chiller_available_ratio, _NONE)
-    cop = chiller.coefficient_of_performance(
-        chw_leaving_temp_c=p.chw_leaving_temp_c,
-        cw_leaving_temp_c=p.cw_leaving_temp_c,
+    load_ratio = maximum(
+        chiller_w / maximum(q.chiller_capacity_w * i.chiller_available_ratio, _NONE),
+        q.chiller_load_min_ratio,
+    )
+    cop = carnot_cop(
+        q=q,
+        chw_c=p.chw_leaving_temp_c,
+        cw_c=p.cw_leaving_temp_c,
+        load_ratio=load_ratio,
+        cop_max=q.chiller_cop_max,
+    )
+    if has_map:
+        cop = mapped_cop(p=p, q=q, load_ratio=load_ratio)
+    power_w = where(chiller_w > 0.0, chiller_w / cop, 0.0)
+    return economizer_w, chiller_w, power_w, pump_w
+
+
+@law
+def carnot_cop(q: Record, chw_c: float, cw_c: float, load_ratio: float, cop_max: float) -> float:
+    """Return the coefficient of performance by the law of lift."""
+    return chiller.coefficient_of_performance(
+        chw_leaving_temp_c=chw_c,
+        cw_leaving_temp_c=cw_c,
         evaporator_approach_k=q.chiller_evaporator_approach_k,
         condenser_approach_k=q.chiller_condenser_approach_k,
         lift_min_k=q.chiller_lift_min_k,
         lift_loss_k=q.chiller_lift_loss_k,
         carnot_scale=q.chiller_carnot_scale,
         part_load=chiller.part_load_factor(
-            load_ratio=maximum(load_ratio, q.chiller_load_min_ratio),
+            load_ratio=load_ratio,
             best_load_ratio=q.chiller_best_load_ratio,
             curvature=q.chiller_part_load_curvature,
         ),
+        cop_max=cop_max,
+    )
+
+
+@law
+def mapped_cop(p: Record, q: Record, load_ratio: float) -> float:
+    """Return the coefficient of performance by the catalogue map, carried on beyond its bounds."""
+    chw_c = minimum(maximum(p.chw_leaving_temp_c, q.chiller_map_chw_min_c), q.chiller_map_chw_max_c)
+    cw_c = minimum(maximum(p.cw_leaving_temp_c, q.chiller_map_cw_min_c), q.chiller_map_cw_max_c)
+    return chiller_map.extended_cop(
+        energy_input_ratio_inside=chiller_map.energy_input_ratio(
+            chw_leaving_temp_c=chw_c,
+            cw_leaving_temp_c=cw_c,
+            load_ratio=load_ratio,
+            constant=q.chiller_map_constant,
+            chw=q.chiller_map_chw,
+            chw_square=q.chiller_map_chw_square,
+            cw=q.chiller_map_cw,
+            cw_square=q.chiller_map_cw_square,
+            product=q.chiller_map_product,
+            part_linear=q.chiller_map_part_linear,
+            part_square=q.chiller_map_part_square,
+        ),
+        carnot_cop=carnot_cop(
+            q=q,
+            chw_c=p.chw_leaving_temp_c,
+            cw_c=p.cw_leaving_temp_c,
+            load_ratio=load_ratio,
+            cop_max=_COP_UNBOUNDED,
+        ),
+        carnot_cop_inside=carnot_cop(
+            q=q, chw_c=chw_c, cw_c=cw_c, load_ratio=load_ratio, cop_max=_COP_UNBOUNDED
+        ),
         cop_max=q.chiller_cop_max,
     )
-    power_w = where(chiller_w > 0.0, chiller_w / cop, 0.0)
-    return economizer_w, chiller_w, power_w, pump_w
 
 
 @law
