@@ -2,7 +2,7 @@
 
 In it happens what dashboards and alerts are for: a change from shadow to auto, a budget that is
 lowered, an agent that falls silent, readings that are too old (the loop falls back), an inlet that
-comes near its limit, lines that are dropped.
+comes near its limit, lines that are dropped, a switchback over a canary.
 """
 
 from dataclasses import dataclass, field, replace
@@ -15,6 +15,8 @@ from agent.controller.fake_plant import LoopBench
 from coolcap_agent.controller.budgets import BudgetChange
 from coolcap_agent.controller.loop_state import LoopState
 from coolcap_agent.controller.modes import Mode
+from coolcap_agent.controller.switchback import Arm, Plan
+from coolcap_agent.controller.wishes import Wishes
 from coolcap_agent.sink.base import Sink, SinkStatus
 from coolcap_agent.telemetry_log.recorder import AgentSeen, Recorder
 from coolcap_envs.contract.action import Action
@@ -114,6 +116,10 @@ def log_hour(sink: Sink, *, start_s: float = START_S, duration_s: float = HOUR_S
                 reason="demand response",
             )
             bench.budgets.set("site", change, other_w=np.full(GROUP_COUNT, 40.0))
+        if elapsed_s == DROPPED_FROM_S:
+            plan = Plan(start_time_s=at_s, block_s=600.0, washout_s=60.0, pair_count=2, seed=4)
+            assert plan.arms(0)[0] is Arm.POLICY, "a canary is seen in the policy's block only"
+            bench.loop.wish(Wishes(canary_ratio=0.5, switchback=plan))
         if elapsed_s >= DROPPED_FROM_S:
             counting.dropped += 5
         silent = SILENT_FROM_S <= elapsed_s < SILENT_TO_S

@@ -2,6 +2,9 @@
 
 from dataclasses import fields
 
+import numpy as np
+from numpy.typing import NDArray
+
 from coolcap_agent.controller.modes import Mode
 from coolcap_envs.contract.meters import Totals, WindowMeter
 from coolcap_envs.contract.telemetry import Telemetry
@@ -15,10 +18,14 @@ def as_fields(totals: Totals) -> dict[str, float]:
 
 
 class ModeMeters:
-    """One meter over all, and what of it fell into each mode."""
+    """One meter over all, and what of it fell into each mode.
 
-    def __init__(self) -> None:
-        self._meter = WindowMeter()
+    Args:
+        gpu_count: GPUs of each group; None leaves out what needs them.
+    """
+
+    def __init__(self, gpu_count: NDArray[np.int64] | None = None) -> None:
+        self._meter = WindowMeter(gpu_count)
         self._mode: Mode | None = None
         self.by_mode: dict[Mode, Totals] = {}
 

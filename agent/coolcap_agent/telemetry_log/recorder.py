@@ -50,6 +50,7 @@ from coolcap_agent.telemetry_log.schema import (
     Measurement,
 )
 from coolcap_agent.telemetry_log.site_fields import budget_fields, facility_fields, only_valid
+from coolcap_agent.telemetry_log.steering_lines import steering_lines
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVERS
 from coolcap_envs.contract.telemetry import FloatArray
@@ -97,7 +98,7 @@ class Recorder:
         self._layout = layout
         self._sinks = tuple(sinks)
         self._site = {"site": layout.name}
-        self._meters = ModeMeters()
+        self._meters = ModeMeters(layout.gpu_count)
         self._happenings = Happenings()
         self._event_keys: dict[tuple[str, str], str] = {}
         self._racks, self._nodes = racks(layout), nodes(layout)
@@ -255,7 +256,7 @@ class Recorder:
             }
             tags = {"agent": agent.name, "kind": agent.kind}
             parts.append(self._tagged(AGENT, tags, values, at_ns))
-        return parts
+        return [*parts, *steering_lines(state, self._layout, at_ns=at_ns)]
 
     def _tagged(
         self, to: Measurement, tags: Mapping[str, str], values: Mapping[str, float], at_ns: int

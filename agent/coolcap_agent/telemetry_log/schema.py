@@ -146,6 +146,10 @@ TOTALS_FIELDS: Final = (
     _counter("carbon_kg", "kg", "the grid's emissions for the facility's energy"),
     _counter("cost_usd", "USD", "price of the facility's energy"),
     _counter("work_gpu_h", "GPU·h", "useful work in reference GPU-hours"),
+    _counter("gpu_energy_kwh", "kWh", "energy of the GPUs, while all of them are known"),
+    _counter("gpu_it_energy_kwh", "kWh", "IT energy of the same time: ITUE is their quotient"),
+    _counter("reused_energy_kwh", "kWh", "energy reused outside the site, where it is metered"),
+    _counter("reuse_facility_energy_kwh", "kWh", "facility energy of the same time"),
 )
 """What ``contract.meters.Totals`` holds, by the same names."""
 
@@ -339,6 +343,34 @@ EVENT: Final = Measurement(
     meaning="changes of mode, faults and what people did",
 )
 
+SWITCHBACK: Final = Measurement(
+    name="switchback",
+    tags=("site",),
+    fields=(
+        _gauge("start_time_s", "s", "begin of the first block, seconds since 1970-01-01 UTC"),
+        _gauge("block_s", "s", "length of a block"),
+        _gauge("washout_s", "s", "begin of each block that reports leave out"),
+        _gauge("pair_count", "1", "pairs of blocks"),
+        _gauge("seed", "1", "what the order within pairs is drawn from"),
+        _gauge("block_index", "1", "the block now, from 0"),
+        _state("policy_arm", "1: the policy's block, 0: the feedback rule's"),
+        _state("washing_out", "whether the block's washout still runs"),
+        _state("undisturbed", "whether mode auto acts and nothing is overridden"),
+    ),
+    meaning="the randomised switchback while one runs: whose turn it is",
+)
+CANARY: Final = Measurement(
+    name="canary",
+    tags=("site", "arm"),
+    fields=(
+        _gauge("group_count", "1", "groups"),
+        _gauge("gpu_power_mean_w", "W", "power per GPU"),
+        _gauge("power_limit_mean_w", "W", "power limit in force per GPU"),
+        _gauge("work_rate_mean_ratio", "1", "useful work per second relative to uncapped"),
+    ),
+    meaning="while a share of the groups is the policy's: its groups and the rule's apart",
+)
+
 MEASUREMENTS: Final[Mapping[str, Measurement]] = {
     m.name: m
     for m in (
@@ -358,5 +390,7 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
         CAP,
         SETPOINT,
         EVENT,
+        SWITCHBACK,
+        CANARY,
     )
 }
