@@ -20,7 +20,7 @@ from coolcap_agent.controller.leadership import MajorityLeadership
 from coolcap_agent.controller.loop import ControlLoop
 from coolcap_agent.controller.loop_state import LoopSettings, LoopState
 from coolcap_agent.controller.modes import Mode, ModeState
-from coolcap_agent.controller.policy_runner import PolicyRunner
+from coolcap_agent.controller.policy_runner import LoadedPolicy, PolicyRunner
 from coolcap_agent.controller.problems import Key, Problems, Severity
 from coolcap_agent.controller.remote_plant import RemotePlant
 from coolcap_agent.controller.run_meter import RunMeter
@@ -117,7 +117,7 @@ class Controller:
         self._wishes_file = WishesFile(folder / "wishes.json")
         self.leadership = leadership
         self.changed_s = 0.0
-        """When people last changed something, site time; 0: not since the start."""
+        """When people last changed something, host time; 0: not since the start."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loop")
         settings = config.loop
         self.loop = ControlLoop(
@@ -170,6 +170,23 @@ class Controller:
         """Note that ``count`` fast ticks did not take place."""
         self.fleet.pulse.missed_count += count
         log.warning("%d fast ticks did not take place: this host is too slow", count)
+
+    async def reconfigure(self, config: ControlConfig, loaded: LoadedPolicy) -> None:
+        """Replace limits, budgets and policy between two ticks; leases and mode stay."""
+        runner = PolicyRunner(loaded, deadline_s=config.loop.policy_deadline_s)
+        work_value = config.loop.work_value
+        await self.in_loop(
+            lambda: self.loop.reconfigure(config.limits, runner, work_value=work_value)
+        )
+        self.config, before, self._runner = config, self._runner, runner
+        before.close()
+
+    async def note_reload(self, said: str, taken: bool) -> None:
+        """Record that a config was taken in, or was not."""
+        severity = Severity.INFO if taken else Severity.WARNING
+        await self.in_loop(
+            lambda: self.event(code="reload", subject="loop", message=said, severity=severity)
+        )
 
     async def set_mode(
         self, mode: Mode, *, reason: str, reset_trip: bool, canary_ratio: float | None

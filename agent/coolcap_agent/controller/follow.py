@@ -33,7 +33,7 @@ class Follower:
         peers: The other controllers.
         tls: This controller's identity.
         leads: Whether this controller leads: then it follows nobody.
-        changed_s: When people last changed something here, site time; 0: never.
+        changed_s: When people last changed something here, host time; 0: never.
         adopt: Takes a peer's status over.
     """
 
@@ -95,7 +95,7 @@ def to_follow(answers: list[Status], *, changed_s: float) -> Status | None:
 
     Args:
         answers: What the peers said.
-        changed_s: When people last changed something here, site time.
+        changed_s: When people last changed something here, host time.
     """
     leading = controller_pb2.LEADERSHIP_STATE_LEADING
     for status in answers:

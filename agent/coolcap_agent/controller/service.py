@@ -1,6 +1,7 @@
 """The operator API ``coolcap.v1.Controller``. Roles are checked before a call gets here."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from math import inf, isfinite
@@ -262,4 +263,4 @@ class ControllerService(controller_pb2_grpc.ControllerServicer):
             self._controller.audit.add(who=who, what=what, reason=reason, time_s=time_s)
         except AuditError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"nothing was changed: {error}")
-        self._controller.changed_s = time_s
+        self._controller.changed_s = time.time()

@@ -333,8 +333,9 @@ class GetStatusResponse(_message.Message):
 
     @_builtins.property
     def change_time(self) -> _timestamp_pb2.Timestamp:
-        """When a person last changed mode, budgets, overrides, canary or switchback, site time; absent:
-        not since the start. Controllers that stand by follow the newest change of their peers.
+        """When a person last changed mode, budgets, overrides, canary or switchback, by the controller's
+        host; absent: not since the start. Controllers that stand by follow the newest change of their
+        peers.
         """
 
     def __init__(
