@@ -8,6 +8,7 @@ from gymnasium import Space
 from coolcap_envs.contract.telemetry import FloatArray
 from coolcap_envs.episode import Episodes, EpisodeSettings, Step
 from coolcap_envs.gym.options import with_options
+from coolcap_envs.gym.render import RENDER_MODES, Frame, checked_mode, picture_of
 from coolcap_envs.gym.spaces import Floats, action_space, observation_space, to_action, to_arrays
 from coolcap_envs.reward import Weights
 from coolcap_envs.site import load_site
@@ -69,7 +70,7 @@ class DataCenterEnv(gymnasium.Env[Arrays, Floats]):
 
     Args:
         site: Name of a shipped site or path of a ``.toml`` file.
-        render_mode: None; there is nothing to draw.
+        render_mode: ``rgb_array`` for pictures of the hall, or None.
         weights: Of corrections and costs in the reward.
         **settings: Fields of ``EpisodeSettings`` for every episode.
 
@@ -77,7 +78,10 @@ class DataCenterEnv(gymnasium.Env[Arrays, Floats]):
         v0: First version; numbers may still change until 1.0.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  declared so by Gymnasium
+    metadata: dict[str, Any] = {  # noqa: RUF012  declared so by Gymnasium
+        "render_modes": list(RENDER_MODES),
+        "render_fps": 4,
+    }
 
     def __init__(
         self,
@@ -89,7 +93,7 @@ class DataCenterEnv(gymnasium.Env[Arrays, Floats]):
     ) -> None:
         self.settings = with_options(EpisodeSettings(), settings)
         self.episodes = Episodes(load_site(site), batch_size=1, weights=weights)
-        self.render_mode = render_mode
+        self.render_mode = checked_mode(render_mode)
         self.observation_space = cast("Space[Arrays]", observation_space(self.episodes.layout))
         self.action_space = cast("Space[Floats]", action_space(self.episodes.layout))
 
@@ -107,6 +111,10 @@ class DataCenterEnv(gymnasium.Env[Arrays, Floats]):
         reward: FloatArray = step.reward.total
         info = member(step_infos(step), 0)
         return self._observation(), float(reward[0]), False, bool(step.over[0]), info
+
+    def render(self) -> Frame | None:
+        """Return a picture of the hall, or None without a render mode."""
+        return picture_of(self.episodes, 0) if self.render_mode else None
 
     def _observation(self) -> Arrays:
         arrays = to_arrays(self.episodes.moment.observation)

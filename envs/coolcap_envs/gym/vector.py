@@ -13,6 +13,7 @@ from coolcap_envs.contract.telemetry import BoolArray
 from coolcap_envs.episode import Episodes, EpisodeSettings
 from coolcap_envs.gym.env import Arrays, step_infos
 from coolcap_envs.gym.options import with_options
+from coolcap_envs.gym.render import RENDER_MODES, Frame, checked_mode, picture_of
 from coolcap_envs.gym.spaces import action_space, observation_space, to_action, to_arrays
 from coolcap_envs.reward import Weights
 from coolcap_envs.site import load_site
@@ -42,13 +43,14 @@ class DataCenterVectorEnv(VectorEnv[Arrays, NDArray[np.float32], NDArray[Any]]):
     Args:
         num_envs: Number of members.
         site: Name of a shipped site or path of a ``.toml`` file.
-        render_mode: None; there is nothing to draw.
+        render_mode: ``rgb_array`` for pictures of the halls, one per member, or None.
         weights: Of corrections and costs in the reward.
         **settings: Fields of ``EpisodeSettings`` for every episode.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012  declared so by Gymnasium
-        "render_modes": [],
+        "render_modes": list(RENDER_MODES),
+        "render_fps": 4,
         "autoreset_mode": AutoresetMode.SAME_STEP,
     }
 
@@ -64,7 +66,7 @@ class DataCenterVectorEnv(VectorEnv[Arrays, NDArray[np.float32], NDArray[Any]]):
         self.settings = with_options(EpisodeSettings(), settings)
         self.episodes = Episodes(load_site(site), batch_size=num_envs, weights=weights)
         self.num_envs = num_envs
-        self.render_mode = render_mode
+        self.render_mode = checked_mode(render_mode)
         self.single_observation_space = observation_space(self.episodes.layout)
         self.single_action_space = action_space(self.episodes.layout)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -103,6 +105,12 @@ class DataCenterVectorEnv(VectorEnv[Arrays, NDArray[np.float32], NDArray[Any]]):
             self.episodes.start(self._random, where=over, settings=self.settings)
         arrays = to_arrays(self.episodes.moment.observation)
         return arrays, step.reward.total, np.zeros_like(over), over, told
+
+    def render(self) -> tuple[Frame, ...] | None:
+        """Return a picture of each member's hall, or None without a render mode."""
+        if not self.render_mode:
+            return None
+        return tuple(picture_of(self.episodes, i) for i in range(self.num_envs))
 
     def _final(self, infos: Infos, over: BoolArray) -> Infos:
         last = to_arrays(self.episodes.moment.observation)
