@@ -1,5 +1,5 @@
 """``python -m coolcap_agent`` is ``coolcap``."""
 
-from coolcap_agent.cli import main
+from coolcap_agent.start import main
 
 main()

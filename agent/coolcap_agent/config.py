@@ -32,7 +32,7 @@ from coolcap_agent.clock import Clock, RealClock
 from coolcap_agent.logging import LogConfig, read_log_config
 from coolcap_agent.metrics.config import read_metrics_config
 from coolcap_agent.rpc.address import Address, parse_address
-from coolcap_agent.rpc.certificate import Usage
+from coolcap_agent.rpc.identity import Usage
 from coolcap_agent.rpc.tls import Tls, TlsFiles, load_tls
 from coolcap_envs.contract.config import Table, read_toml
 from coolcap_envs.contract.errors import ConfigError

@@ -18,6 +18,7 @@ from coolcap_agent.daemon.worker import WorkerError
 from coolcap_agent.drivers.base import DriverError
 from coolcap_agent.logging import set_up_logging
 from coolcap_agent.rpc.address import Address
+from coolcap_agent.rpc.identity import in_a_child
 from coolcap_agent.rpc.server import RpcServer
 from coolcap_agent.rpc.tls import Tls
 from coolcap_envs.contract.errors import CoolcapError
@@ -80,7 +81,7 @@ def run(config: AgentConfig, make: Callable[[StateDir], Awaitable[Agent]]) -> in
     set_up_logging(config.log)
     code = 0
     try:
-        tls = config.load_tls()
+        tls = in_a_child(config.load_tls)
         with StateDir(config.state_dir) as state:
             asyncio.run(_run(config, lambda: make(state), tls))
     except* CoolcapError as group:

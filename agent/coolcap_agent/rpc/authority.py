@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from coolcap_agent.rpc.certificate import Usage, read_chain
+from coolcap_agent.rpc.certificate import OIDS, Usage, read_chain
 
 AUTHORITY_LIFE: Final = timedelta(days=730)
 CLOCK_SKEW: Final = timedelta(minutes=5)
@@ -88,7 +88,7 @@ class Authority:
             .issuer_name(self.certificate.subject)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([u.value for u in usages]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([OIDS[usage] for usage in usages]), critical=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False

@@ -1,11 +1,10 @@
 """Reading X.509 certificates and saying in plain words what is wrong with one."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import Enum
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -16,20 +15,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from coolcap_agent.rpc.identity import Names as Names
+from coolcap_agent.rpc.identity import Usage as Usage
 
-class Usage(Enum):
-    """Which end of a connection a certificate is for."""
-
-    SERVER = ExtendedKeyUsageOID.SERVER_AUTH
-    CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
-    """What a certificate says about its owner (subject alternative name)."""
-
-    dns: tuple[str, ...]
-    uris: tuple[str, ...]
+OIDS: Final[Mapping[Usage, x509.ObjectIdentifier]] = {
+    Usage.SERVER: ExtendedKeyUsageOID.SERVER_AUTH,
+    Usage.CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH,
+}
+"""How a certificate says what it is for."""
 
 
 def utc_text(time: datetime) -> str:
@@ -86,7 +79,7 @@ def usage_problem(certificate: x509.Certificate, path: Path, *, usage: Usage) ->
         allowed = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return None
-    if usage.value in allowed:
+    if OIDS[usage] in allowed:
         return None
     return (
         f"certificate {path} is not made for a {usage.name.lower()} (its extended key usage lacks "
