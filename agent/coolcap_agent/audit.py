@@ -9,8 +9,8 @@ chain that is whole: who must know of that too keeps the newest hash elsewhere a
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,31 @@ class Verified:
 
     count: int
     head: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry; arguments of ``AuditLog.add``, and the host's own time."""
+
+    who: str
+    what: str
+    reason: str
+    time_s: float
+    details: Mapping[str, object]
+    host_time: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def line(self, before: str) -> bytes:
+        """Return it as a line without its end, chained to the hash of the line before."""
+        entry = {
+            **self.details,
+            "time": time_text(self.time_s),
+            "host_time": self.host_time.isoformat(timespec="microseconds"),
+            "who": self.who,
+            "what": self.what,
+            "reason": self.reason,
+            "before": before,
+        }
+        return json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class AuditLog:
@@ -78,27 +103,32 @@ class AuditLog:
         Raises:
             AuditError: If it cannot be written; the change must not be made then.
         """
-        entry = {
-            **(details or {}),
-            "time": time_text(time_s),
-            "host_time": datetime.now(UTC).isoformat(timespec="microseconds"),
-            "who": who,
-            "what": what,
-            "reason": reason,
-            "before": self._before,
-        }
-        line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode()
+        self.add_all(
+            [Entry(who=who, what=what, reason=reason, time_s=time_s, details=details or {})]
+        )
+
+    def add_all(self, entries: Sequence[Entry]) -> None:
+        """Append several entries with one write: all of them, or none.
+
+        Raises:
+            AuditError: If they cannot be written.
+        """
+        lines, before = b"", self._before
+        for entry in entries:
+            line = entry.line(before)
+            lines += line + b"\n"
+            before = _hash(line)
         try:
             # What an earlier failure left of a line must not become part of this one.
             os.ftruncate(self._file.fileno(), self._size)
-            written = self._file.write(line + b"\n")
+            written = self._file.write(lines)
             os.fsync(self._file.fileno())
         except OSError as error:
             raise self._failed(error.strerror) from error
-        if written != len(line) + 1:
+        if written != len(lines):
             raise self._failed("the disk took a part of the entry only")
         self._size += written
-        self._before = _hash(line)
+        self._before = before
 
     def close(self) -> None:
         """Close the file."""

@@ -1,12 +1,13 @@
 """Every write of an agent, told to whoever keeps a record: who, why, before, asked and after."""
 
+import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from coolcap_agent.audit import AuditError, AuditLog
+from coolcap_agent.audit import AuditError, AuditLog, Entry
 from coolcap_agent.daemon.outcome import Outcome
 from coolcap_agent.daemon.worker import Worker, WorkerError
 from coolcap_agent.journal import Key, device_of
@@ -106,7 +107,8 @@ class UnrecordedWrites:
 class AuditedWrites:
     """Keeps every write in a hash-chained audit log, in order.
 
-    What the disk does not take waits in memory, and no command is carried out until it has.
+    A write is on disk a moment after it was made: nothing waits for that but the next command,
+    which is not carried out before. What the disk does not take waits in memory.
     """
 
     def __init__(self, log: AuditLog, *, faults: FaultLog, now_s: Callable[[], float]) -> None:
@@ -114,37 +116,53 @@ class AuditedWrites:
         self._faults = faults
         self._now_s = now_s
         self._disk = Worker("disk of the audit log")
-        self._waiting: deque[_Line] = deque(maxlen=WAITING_MAX)
+        self._waiting: deque[Entry] = deque(maxlen=WAITING_MAX)
+        self._writing: asyncio.Task[str] | None = None
 
     async def problem(self) -> str:
         """Try again what the disk has not taken; return why it does not, empty if it does."""
         return await self._flush() if self._waiting else ""
 
     async def note(self, record: WriteRecord) -> None:
-        """Append a write."""
+        """Append a write, without waiting for the disk."""
         what = f"write {device_of(record.key)}"
-        await self._add(_Line(record.who, what, record.why, self._now_s(), record.details()))
+        self._add(who=record.who, what=what, reason=record.why, details=record.details())
+        self._begin()
 
     async def say(self, *, who: str, what: str, reason: str) -> None:
         """Append something else that was done; never raises."""
-        await self._add(_Line(who, what, reason, self._now_s(), {}))
+        self._add(who=who, what=what, reason=reason, details={})
+        await self._flush()
 
     async def close(self) -> None:
         """Close the file after what waits for the disk."""
+        if self._waiting:
+            await self._flush()
         try:
             await self._disk.call(self._log.close, deadline_s=DISK_DEADLINE_S)
         except WorkerError:
             return  # the disk hangs; the process ends without it
         self._disk.close()
 
-    async def _add(self, line: "_Line") -> None:
-        self._waiting.append(line)
-        await self._flush()
+    def _add(self, *, who: str, what: str, reason: str, details: Mapping[str, object]) -> None:
+        self._waiting.append(
+            Entry(who=who, what=what, reason=reason, time_s=self._now_s(), details=details)
+        )
+
+    def _begin(self) -> asyncio.Task[str]:
+        """Have all that waits written, unless it is being written; return what does it."""
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+        return self._writing
 
     async def _flush(self) -> str:
         """Append all that waits; return why it cannot be."""
+        return await asyncio.shield(self._begin())
+
+    async def _write(self) -> str:
         try:
-            await self._disk.call(self._append, deadline_s=DISK_DEADLINE_S)
+            while self._waiting:
+                await self._disk.call(self._append, deadline_s=DISK_DEADLINE_S)
         except (AuditError, WorkerError) as error:
             self._faults.begin("audit", f"no command is carried out until this ends: {error}")
             return str(error)
@@ -153,25 +171,10 @@ class AuditedWrites:
 
     def _append(self) -> None:
         """Append in the disk's thread, one call at a time."""
-        while self._waiting:
-            line = self._waiting[0]
-            self._log.add(
-                who=line.who,
-                what=line.what,
-                reason=line.reason,
-                time_s=line.time_s,
-                details=line.details,
-            )
+        entries = list(self._waiting)
+        self._log.add_all(entries)
+        for _ in entries:
             self._waiting.popleft()
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    who: str
-    what: str
-    reason: str
-    time_s: float
-    details: dict[str, object]
 
 
 def whose(lease: Lease | None) -> str:
