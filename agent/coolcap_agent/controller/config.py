@@ -23,6 +23,10 @@ from coolcap_agent.controller.agent_address import (
     read_agents,
     with_absent,
 )
+from coolcap_agent.controller.demand_response_config import (
+    DemandResponseConfig,
+    read_demand_response_config,
+)
 from coolcap_agent.controller.discovery_config import DiscoveryConfig, read_discovery_config
 from coolcap_agent.controller.election_config import ElectionConfig, read_election_config
 from coolcap_agent.controller.modes import Mode
@@ -120,6 +124,7 @@ class ControlConfig:
         limits: What the site allows.
         agents: Every agent of the site; those that are to be found have no address yet.
         discovery: Where agents are found; None: all are named.
+        demand_response: Who outside may ask for less power; None: nobody.
         policy: Folder of the bundle, or None for the rule.
         loop: How the loop runs.
         server: Where operators reach it, and its identity towards them and the agents.
@@ -138,6 +143,7 @@ class ControlConfig:
     limits: Limits
     agents: tuple[AgentConfig, ...]
     discovery: DiscoveryConfig | None
+    demand_response: DemandResponseConfig | None
     policy: Path | None
     loop: LoopConfig
     server: ServerConfig
@@ -276,6 +282,7 @@ def read_control_config(path: Path) -> ControlConfig:
             limits=limits,
             agents=agents,
             discovery=discovery,
+            demand_response=read_demand_response_config(root, limits, folder=folder),
             policy=None if policy == RULE else folder / policy,
             loop=_read_loop(root),
             server=read_server_config(root.take_table("server"), folder=folder),

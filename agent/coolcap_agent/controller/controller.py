@@ -280,11 +280,18 @@ class Controller:
         """Return the newest events, the newest first."""
         return self._recorder.happenings()
 
-    def event(self, *, code: str, subject: str, message: str) -> None:
+    def event(
+        self, *, code: str, subject: str, message: str, severity: Severity = Severity.INFO
+    ) -> None:
         """Log something a person did; call it in the loop's thread."""
         time_s = float(self.loop.state.telemetry.time_s)
         self._recorder.event(
-            time_s=time_s, code=code, subject=subject, active=True, message=message
+            time_s=time_s,
+            code=code,
+            subject=subject,
+            active=True,
+            message=message,
+            severity=severity,
         )
 
     def _on_decision(self, record: DecisionRecord) -> None:

@@ -31,6 +31,7 @@ from coolcap_agent.controller.watch import OverheatWatch
 from coolcap_agent.controller.wishes import Wishes
 from coolcap_envs.contract.setpoints import Applied, Setpoints
 from coolcap_envs.safety.fallback import safe_setpoints
+from coolcap_envs.safety.limits import Limits
 from coolcap_envs.safety.shield import Shielded, project
 from coolcap_envs.safety.trim_respond import TrimRespond
 
@@ -125,6 +126,14 @@ class ControlLoop:
         """Take over mode and wishes of the controller that leads."""
         self._modes.follow(mode, reason=reason, time_s=self._time_s)
         return self.wish(wishes)
+
+    def reconfigure(self, limits: Limits, runner: PolicyRunner, *, work_value: float) -> None:
+        """Go on with other limits, budgets and policy; nothing in force changes by itself."""
+        self._budgets.configure(limits)
+        self._runner = runner
+        self._rule = TrimRespond(self._layout, limits)
+        self._rule.track(self._in_force.at(self._state.telemetry))
+        self._settings = dataclasses.replace(self._settings, work_value=work_value)
 
     def release(self, *, reason: str) -> ModeState:
         """Stop writing, and return the mode in force then; the caller releases the leases."""

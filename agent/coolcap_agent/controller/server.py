@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final
 from coolcap_agent.clock import Clock
 from coolcap_agent.controller.config import ControlConfig, read_control_config
 from coolcap_agent.controller.controller import Controller, open_sink
+from coolcap_agent.controller.demand_response import DemandResponse, EventFile, EventSource
 from coolcap_agent.controller.election import Election
 from coolcap_agent.controller.fleet import Fleet
 from coolcap_agent.controller.fleet_state import FleetState
 from coolcap_agent.controller.pace import pace_real, pace_simulated
 from coolcap_agent.controller.policy_runner import PolicyRunner, load_policy
+from coolcap_agent.controller.reload import Reloader
 from coolcap_agent.controller.service import ControllerService
 from coolcap_agent.controller.session import Identity
 from coolcap_agent.daemon.notify import notify, watchdog_period_s
@@ -156,6 +158,7 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
             election.start(tasks, controller, tls=tls)
             if discoverer is not None:
                 tasks.create_task(discoverer.run())
+            _take_in_changes(controller, tasks, fleet.faults)
     finally:
         notify("STOPPING=1")
         await shown.aclose()
@@ -165,6 +168,30 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
         await fleet.stop()
         await controller.close()
         await asyncio.to_thread(scraped.close)
+
+
+def _take_in_changes(controller: Controller, tasks: asyncio.TaskGroup, faults: FaultLog) -> None:
+    """Reload on SIGHUP, and follow the events that ask for less power."""
+    reloader = Reloader(controller, after=controller.note_reload)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
+    tasks.create_task(reloader.run())
+    asked = controller.config.demand_response
+    sources: list[EventSource] = []
+    if asked is not None and asked.file is not None:
+        sources.append(EventFile(asked.file))
+    if asked is not None and asked.openadr is not None:
+        # Half a second to import, which a site without a programme need not spend.
+        from coolcap_agent.controller.openadr import OpenAdrEvents
+
+        sources.append(OpenAdrEvents(asked.openadr))
+    for source in sources:
+        demand = DemandResponse(
+            source,
+            lambda: controller.config.demand_response,
+            budgets=controller.budgets,
+            faults=faults,
+        )
+        tasks.create_task(demand.run())
 
 
 def _discoverer(config: ControlConfig, fleet: Fleet) -> "Discoverer | None":
