@@ -14,8 +14,9 @@ import typer
 
 from coolcap_agent.audit_cli import audit_app
 from coolcap_agent.controller.cli import operators
-from coolcap_agent.sink.cli import replays
 from coolcap_agent.controller.cli_steering import steering
+from coolcap_agent.savings.cli import reports
+from coolcap_agent.sink.cli import replays
 from coolcap_agent.terminal import Json, complain, say_nested, show
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(operators)
 app.add_typer(replays)
 app.add_typer(steering)
+app.add_typer(reports)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's TOML file.")]
 MaybeConfig = Annotated[Path | None, typer.Option("--config", "-c", help="The daemon's TOML file.")]

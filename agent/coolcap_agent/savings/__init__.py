@@ -1,0 +1,1 @@
+"""The savings report: what a randomised switchback in the telemetry log proves, or does not."""
