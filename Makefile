@@ -20,7 +20,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-servers outages screenshots lint format bench bench-node campaign-node nvml proto clean
+.PHONY: help setup demo test test-servers outages screenshots bench-telemetry bench-dashboards lint format bench bench-node campaign-node nvml proto clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -38,6 +38,12 @@ test-servers:  ## Install what some tests talk to: databases, Chromium (needs ro
 
 outages: $(DEV_READY)  ## Let a real InfluxDB fail in every way at 10,000 points/s and count rows (20 min)
 	$(BIN)/python scripts/outage_campaign.py $(ARGS)
+
+bench-telemetry: $(DEV_READY)  ## Measure what the log of 10,000 GPUs costs the controller (minutes)
+	$(BIN)/python scripts/bench_telemetry.py $(ARGS)
+
+bench-dashboards: $(DEV_READY)  ## Time every panel on a week of 1,250 nodes and print the slowest (minutes)
+	$(BIN)/python scripts/bench_dashboards.py $(ARGS)
 
 screenshots: $(DEV_READY)  ## Take the pictures of the web console for docs/
 	COOLCAP_SCREENSHOTS=$(CURDIR)/docs/images/console $(BIN)/python -m pytest tests/system/console/test_console.py $(ARGS)

@@ -4,7 +4,7 @@ from coolcap_agent.dashboards import look
 from coolcap_agent.dashboards.board import Board
 from coolcap_agent.dashboards.influxql import Column, newest, over_time, tag_values
 from coolcap_agent.dashboards.variables import several_of, some_of
-from coolcap_agent.telemetry_log.schema import FACILITY, GROUP, RACK
+from coolcap_agent.telemetry_log.schema import FACILITY, GROUP, RACK_1M
 
 RACK_CHOSEN = '"rack" =~ /^$rack$/'
 GROUP_CHOSEN = '"group" =~ /^$group$/'
@@ -115,7 +115,7 @@ def _racks(board: Board) -> None:
         "Power by rack",
         "IT power of each rack.",
         over_time(
-            RACK, [Column(name="Power", field="it_power_w")], by=("rack",), where=RACK_CHOSEN
+            RACK_1M, [Column(name="Power", field="it_power_w")], by=("rack",), where=RACK_CHOSEN
         ),
         style="stack",
         zero=True,
@@ -125,7 +125,7 @@ def _racks(board: Board) -> None:
         "Hottest GPU by rack",
         "The hottest GPU of each rack.",
         over_time(
-            RACK,
+            RACK_1M,
             [Column(name="GPU", field="gpu_temp_c", function="max")],
             by=("rack",),
             where=RACK_CHOSEN,

@@ -10,7 +10,7 @@ from coolcap_agent.dashboards.influxql import (
     over_time,
     ratio_in_range,
 )
-from coolcap_agent.telemetry_log.schema import AGENT, BUDGET, FACILITY, LOOP, RACK
+from coolcap_agent.telemetry_log.schema import AGENT, BUDGET, FACILITY, LOOP, RACK_1M
 
 
 def operations() -> Board:
@@ -120,7 +120,7 @@ def _power(board: Board) -> None:
         103,
         "Power by rack",
         "IT power of each rack.",
-        over_time(RACK, [Column(name="Power", field="it_power_w")], by=("rack",)),
+        over_time(RACK_1M, [Column(name="Power", field="it_power_w")], by=("rack",)),
         style="stack",
         zero=True,
     )
@@ -156,7 +156,9 @@ def _temperatures(board: Board) -> None:
         202,
         "Hottest inlet by rack",
         "The hottest inlet of each rack.",
-        over_time(RACK, [Column(name="Inlet", field="inlet_temp_c", function="max")], by=("rack",)),
+        over_time(
+            RACK_1M, [Column(name="Inlet", field="inlet_temp_c", function="max")], by=("rack",)
+        ),
         decimals=1,
     )
 

@@ -15,6 +15,7 @@ from coolcap_agent.telemetry_log.schema import (
     METER,
     PLANT_1M,
     RACK,
+    RACK_1M,
     SETPOINT,
     Field,
 )
@@ -46,7 +47,7 @@ def grafana_unit(field: Field) -> str:
 
 
 _PERIODS: Final[Mapping[str, str]] = {
-    **dict.fromkeys((PLANT_1M.name, FACILITY_1M.name, METER.name), "1m"),
+    **dict.fromkeys((PLANT_1M.name, FACILITY_1M.name, RACK_1M.name, METER.name), "1m"),
     **dict.fromkeys((DECISION.name, CAP.name, SETPOINT.name), "30s"),
     **dict.fromkeys((RACK.name, GROUP.name, LOOP.name, BUDGET.name, AGENT.name), "10s"),
 }

@@ -12,23 +12,25 @@ MINUTE_S: Final = 60.0
 
 
 class Minute:
-    """Collects rows of one series and gives one row per minute.
+    """Collects rows of one or several series and gives one row of each per minute.
 
     Args:
         fields: The columns: gauges are averaged, of anything else the last value is kept.
+        series_count: Number of series, which come together.
     """
 
-    def __init__(self, fields: Sequence[Field]) -> None:
+    def __init__(self, fields: Sequence[Field], *, series_count: int = 1) -> None:
+        shape = (series_count, len(fields))
         self._is_gauge = np.array([field.kind is Kind.GAUGE for field in fields])
-        self._sum = np.zeros(len(fields))
-        self._count = np.zeros(len(fields))
-        self._last = np.full(len(fields), np.nan)
+        self._sum = np.zeros(shape)
+        self._count = np.zeros(shape)
+        self._last = np.full(shape, np.nan)
         self._time_s = float("nan")
 
-    def add(self, row: FloatArray, *, time_s: float) -> tuple[float, FloatArray] | None:
-        """Take in a row; return time and row of the minute before when a new one begins.
+    def add(self, rows: FloatArray, *, time_s: float) -> tuple[float, FloatArray] | None:
+        """Take in rows; return time and rows of the minute before when a new one begins.
 
-        The time is that of the minute's last row, which is also the time of its counters.
+        The time is that of the minute's last rows, which is also the time of its counters.
         """
         done = None
         if time_s // MINUTE_S > self._time_s // MINUTE_S:
@@ -36,9 +38,9 @@ class Minute:
                 mean = np.where(self._count > 0.0, self._sum / self._count, np.nan)
             done = self._time_s, np.where(self._is_gauge, mean, self._last)
             self._sum[:], self._count[:], self._last[:] = 0.0, 0.0, np.nan
-        known = np.isfinite(row)
-        self._sum[known] += row[known]
+        known = np.isfinite(rows)
+        self._sum[known] += rows[known]
         self._count += known
-        self._last[known] = row[known]
+        self._last[known] = rows[known]
         self._time_s = time_s
         return done

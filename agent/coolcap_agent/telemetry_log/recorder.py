@@ -2,7 +2,7 @@
 
     loop state ──► plant, facility (each second);
                    rack, node, group, gpu, budget, agent, loop (10 s);
-                   meter, facility_1m, plant_1m (minute)
+                   meter, facility_1m, plant_1m, rack_1m (minute)
     decision   ──► decision, cap, setpoint
     event      ──► event
 
@@ -45,6 +45,7 @@ from coolcap_agent.telemetry_log.schema import (
     PLANT,
     PLANT_1M,
     RACK,
+    RACK_1M,
     SETPOINT,
     STEP_NAMES,
     Measurement,
@@ -105,8 +106,11 @@ class Recorder:
         self._site_due = _Due(site_period_s)
         self._fleet_due = _Due(fleet_period_s)
         self._meter_due = _Due(MINUTE_S)
-        self._plant_minute = _minutes(PLANT, PLANT_1M, self._site)
-        self._facility_minute = _minutes(FACILITY, FACILITY_1M, self._site)
+        self._plant_minute = _minutes(PLANT_1M, [self._site])
+        self._facility_minute = _minutes(FACILITY_1M, [self._site])
+        self._rack_minute = _minutes(
+            RACK_1M, [{**self._site, "rack": rack} for rack in self._racks.names]
+        )
         self._plant = Series([series_key(PLANT.name, self._site)], PLANT.field_names)
         rack_keys = [series_key(RACK.name, {**self._site, "rack": r}) for r in self._racks.names]
         self._rack = Series(rack_keys, RACK.field_names)
@@ -154,8 +158,8 @@ class Recorder:
         parts = [
             self._plant.lines(plant[None], at_ns=at_ns),
             line(FACILITY.name, self._site, facility, at_ns=at_ns),
-            self._plant_minute(plant, time_s),
-            self._facility_minute(row, time_s),
+            self._plant_minute(plant[None], time_s),
+            self._facility_minute(row[None], time_s),
         ]
         if self._fleet_due.take(time_s):
             parts += self._fleet(state, agents, at_ns)
@@ -240,8 +244,10 @@ class Recorder:
         groups = np.column_stack(
             [telemetry.groups, state.commanded.power_cap_w, telemetry.groups_age_s]
         )
+        rack_rows = self._racks.rows(telemetry.groups)
         parts = [
-            self._rack.lines(self._racks.rows(telemetry.groups), at_ns=at_ns),
+            self._rack.lines(rack_rows, at_ns=at_ns),
+            self._rack_minute(rack_rows, float(telemetry.time_s)),
             self._node.lines(self._nodes.rows(telemetry.groups), at_ns=at_ns),
             self._group.lines(groups, at_ns=at_ns),
             self._tagged(LOOP, {}, self._loop(state, agents), at_ns),
@@ -299,14 +305,14 @@ class _Due:
 
 
 def _minutes(
-    of: Measurement, to: Measurement, tags: Mapping[str, str]
+    to: Measurement, tags: Sequence[Mapping[str, str]]
 ) -> Callable[[FloatArray, float], bytes]:
-    """Return a function that takes rows of ``of`` and gives lines of ``to``."""
-    minute = Minute(of.fields)
-    series = Series([series_key(to.name, tags)], to.field_names)
+    """Return a function that takes rows of several series and gives lines of ``to``."""
+    minute = Minute(to.fields, series_count=len(tags))
+    series = Series([series_key(to.name, one) for one in tags], to.field_names)
 
-    def add(row: FloatArray, time_s: float) -> bytes:
-        done = minute.add(row, time_s=time_s)
-        return series.lines(done[1][None], at_ns=time_ns(done[0])) if done else b""
+    def add(rows: FloatArray, time_s: float) -> bytes:
+        done = minute.add(rows, time_s=time_s)
+        return series.lines(done[1], at_ns=time_ns(done[0])) if done else b""
 
     return add

@@ -203,6 +203,12 @@ RACK: Final = Measurement(
     fields=_signals(GROUP_SIGNALS),
     meaning="a rack's groups by the signals' aggregation; sums only if every group is known",
 )
+RACK_1M: Final = Measurement(
+    name="rack_1m",
+    tags=RACK.tags,
+    fields=RACK.fields,
+    meaning="`rack` by the minute: mean of gauges, last of counters; for long ranges",
+)
 NODE: Final = Measurement(
     name="node",
     tags=("site", "node", "rack"),
@@ -380,6 +386,7 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
         FACILITY_1M,
         METER,
         RACK,
+        RACK_1M,
         NODE,
         GROUP,
         GPU,

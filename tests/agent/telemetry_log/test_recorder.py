@@ -210,12 +210,12 @@ def test_minute_without_a_reading_gives_none() -> None:
     ]
     minute = Minute(fields)
 
-    assert minute.add(np.array([np.nan, 5.0]), time_s=0.0) is None
-    assert minute.add(np.array([np.nan, np.nan]), time_s=30.0) is None
-    done = minute.add(np.array([1.0, 6.0]), time_s=60.0)
+    assert minute.add(np.array([[np.nan, 5.0]]), time_s=0.0) is None
+    assert minute.add(np.array([[np.nan, np.nan]]), time_s=30.0) is None
+    done = minute.add(np.array([[1.0, 6.0]]), time_s=60.0)
 
     assert done is not None
-    time_s, row = done
+    time_s, (row,) = done
     assert time_s == 30.0
     assert np.isnan(row[0])
     assert row[1] == 5.0
