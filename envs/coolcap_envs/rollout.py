@@ -3,8 +3,9 @@
 Needs no learner, so the demo and the agents' simulator can use it too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -31,6 +32,10 @@ class Scenario:
         randomise_ratio: Mismatch of the plant: 0 nominal, 1 the site's full ranges.
         work_value: The operator's knob.
         duration_s: Length.
+        workload: Profile of generated work in place of the site's.
+        trace: Recorded work in place of the site's.
+        faults: Plan of what goes wrong.
+        demand_response: Windows in which budgets are lowered.
     """
 
     seed: int
@@ -39,6 +44,10 @@ class Scenario:
     randomise_ratio: float = 0.0
     work_value: float = WORK_VALUE_DEFAULT
     duration_s: float = 86_400.0
+    workload: str | None = None
+    trace: str | None = None
+    faults: str | None = None
+    demand_response: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +165,10 @@ def settings_of(scenario: Scenario) -> EpisodeSettings:
         randomise_ratio=scenario.randomise_ratio,
         weather=scenario.weather,
         days=scenario.days,
+        workload=scenario.workload,
+        trace=scenario.trace,
+        faults=scenario.faults,
+        demand_response=scenario.demand_response,
     )
 
 
@@ -198,8 +211,20 @@ def scenarios_for(
     randomise_ratio: float = 0.0,
     work_value: float = WORK_VALUE_DEFAULT,
     duration_s: float = 86_400.0,
+    disturbances: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Scenario]:
-    """Return ``count`` scenarios over the site's weathers in turn, fixed by ``seed``."""
+    """Return ``count`` scenarios over the site's weathers in turn, fixed by ``seed``.
+
+    Args:
+        site: The site.
+        count: How many.
+        seed: Of the scenarios' own seeds.
+        days: Days they start on.
+        randomise_ratio: Mismatch of the plants.
+        work_value: The operator's knob.
+        duration_s: Length of each.
+        disturbances: ``workload``, ``trace``, ``faults`` or ``demand_response`` of all of them.
+    """
     seeds = np.random.SeedSequence(seed).generate_state(count, np.uint64)
     return [
         Scenario(
@@ -209,6 +234,7 @@ def scenarios_for(
             randomise_ratio=randomise_ratio,
             work_value=work_value,
             duration_s=duration_s,
+            **disturbances,
         )
         for i, s in enumerate(seeds)
     ]

@@ -18,7 +18,7 @@ from coolcap_envs.faults.on_plant import PlantFaults
 from coolcap_envs.faults.plan import FaultPlan
 from coolcap_envs.outside import Outside
 from coolcap_envs.physics import hall
-from coolcap_envs.physics.batch import Batch, aligned_zeros
+from coolcap_envs.physics.batch import Batch, aligned_zeros, members_of
 from coolcap_envs.physics.constants import SECONDS_PER_HOUR
 from coolcap_envs.physics.jit import use_threads
 from coolcap_envs.physics.lanes import LANES
@@ -28,7 +28,6 @@ from coolcap_envs.physics.records import (
     PLANT_INPUT_DTYPE,
     PLANT_STATE_DTYPE,
     SUBSTEP_S,
-    Records,
     in_lanes,
 )
 from coolcap_envs.physics.sensors import GROUP_READING_DTYPE, PLANT_READING_DTYPE, read_out
@@ -40,8 +39,8 @@ from coolcap_envs.warm_start import start_warm
 from coolcap_envs.weather import HOURS_PER_YEAR
 from coolcap_envs.workload.demand import class_table
 from coolcap_envs.workload.feed import DemandFeed
-from coolcap_envs.workload.profile import Profile, with_profile
-from coolcap_envs.workload.source import open_trace
+from coolcap_envs.workload.profile import Profile
+from coolcap_envs.workload.start import start_work
 
 _LEVER_INPUTS: Final = (
     "supply_air_setpoint_c",
@@ -56,14 +55,6 @@ _AVAILABILITIES: Final = ("crah", "chiller", "tower", "pump", "cdu")
 _REFUSALS_LISTED: Final = 16
 _UNLIMITED: Final = 1e9
 _DAY_S: Final = 86_400.0
-
-
-def _members(readings: Records) -> FloatArray:
-    """Return readings in lanes as ``[tiles * LANES, …, columns]``: a view."""
-    columns = len(readings.dtype.names or ())
-    values = readings.reshape(-1).view(np.float64).reshape(*readings.shape, columns, LANES)
-    lanes_first = np.moveaxis(values, -1, 1)
-    return lanes_first.reshape(-1, *lanes_first.shape[2:])
 
 
 def _streams(seed: int) -> list[np.random.SeedSequence]:
@@ -223,19 +214,19 @@ class SimulatedPlant:
         faults: FaultPlan | None,
     ) -> None:
         _, of_demand, _, of_faults, of_trace = _streams(seed)
-        site, recorded = self._site, trace or self._site.trace
         row = int(self._batch.series[b // LANES, b % LANES])
         local_s = self._batch.get("plant", "time_s")[b] + SECONDS_PER_HOUR * (
             self._outside.utc_offset_h(row)
         )
-        self._feed.start(
+        start_work(
+            self._feed,
             b,
-            np.random.default_rng(of_demand),
+            self._site,
+            of_demand=of_demand,
+            of_trace=of_trace,
             local_hour=float(local_s % _DAY_S) / SECONDS_PER_HOUR,
-            table=None if workload is None else class_table(with_profile(site.workload, workload)),
-            replay=None
-            if recorded is None
-            else open_trace(recorded, site).start(np.random.default_rng(of_trace)),
+            workload=workload,
+            trace=trace,
         )
         self._faults.start(b, faults, of_faults)
 
@@ -273,8 +264,8 @@ class SimulatedPlant:
             self._has_lever,
             is_noisy,
         )
-        groups = _members(self._group_readings)[: batch.size].copy()
-        plant = _members(self._plant_readings)[: batch.size].copy()
+        groups = members_of(self._group_readings)[: batch.size].copy()
+        plant = members_of(self._plant_readings)[: batch.size].copy()
         groups_age_s, plant_age_s = np.zeros(groups.shape[:2]), np.zeros(plant.shape)
         if is_noisy:
             self._faults.spoil(groups, plant, groups_age_s, plant_age_s)

@@ -72,6 +72,7 @@ class Site:
         price_usd_per_kwh: Price of every UTC hour of a year from a file, shape ``[8760]``, or None.
         grid_carbon_g_per_kwh: The same of carbon intensity.
         workload: Values of ``WORKLOAD_PARAMETERS`` by name, for each of ``WORKLOAD_CLASSES``.
+        groups_per_job: Neighbouring control groups that one generated job runs on, in step.
         trace: Recorded work that drives it, ``KIND:FILE``; None for the generator's.
         randomisation: Lowest and highest factor by ``table.name``; see ``RANDOMISABLE``.
     """
@@ -88,6 +89,7 @@ class Site:
     price_usd_per_kwh: FloatArray | None
     grid_carbon_g_per_kwh: FloatArray | None
     workload: Mapping[str, Mapping[str, float]]
+    groups_per_job: int
     trace: str | None
     randomisation: Mapping[str, tuple[float, float]]
 
@@ -102,11 +104,12 @@ class Site:
         return self.layout.name
 
 
-def _read_workload(table: Table, folder: Path) -> dict[str, dict[str, float]]:
+def _read_workload(table: Table, folder: Path) -> tuple[dict[str, dict[str, float]], int]:
     workload = {
         name: take_parameters(table.take_table(name), WORKLOAD_PARAMETERS)
         for name in WORKLOAD_CLASSES
     }
+    width = table.take_int("groups_per_job", low=1, high=10_000, default=1)
     if table.has("profile"):
         name = table.take_str("profile")
         try:
@@ -117,7 +120,7 @@ def _read_workload(table: Table, folder: Path) -> dict[str, dict[str, float]]:
     table.finish()
     if not sum(work["share_ratio"] for work in workload.values()) > 0.0:
         table.complain("training.share_ratio", "and those of all other classes are 0")
-    return workload
+    return workload, width
 
 
 def _read_trace(table: Table, folder: Path) -> str | None:
@@ -222,6 +225,7 @@ def load_site(site: str | Path) -> Site:
     is_liquid = "cdu" in devices
     _check_devices(root, layout, gpu_models)
     grid = table.take_table("grid")
+    workload, groups_per_job = _read_workload(table.take_table("workload"), path.parent)
     result = Site(
         layout=layout,
         limits=limits,
@@ -237,7 +241,8 @@ def load_site(site: str | Path) -> Site:
         },
         price_usd_per_kwh=_read_series(grid, "price", PRICE, path.parent),
         grid_carbon_g_per_kwh=_read_series(grid, "carbon", CARBON, path.parent),
-        workload=_read_workload(table.take_table("workload"), path.parent),
+        workload=workload,
+        groups_per_job=groups_per_job,
         trace=_read_trace(table.take_table("trace"), path.parent) if table.has("trace") else None,
         randomisation=_read_randomisation(table.take_table("randomisation", needed=False)),
     )

@@ -4,18 +4,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from coolcap_envs.contract.action import Action
+from coolcap_envs.contract.config import site_path
 from coolcap_envs.contract.errors import ConfigError
 from coolcap_envs.contract.observation import PLANT_FEATURES
 from coolcap_envs.contract.setpoints import Setpoints
-from coolcap_envs.contract.telemetry import Telemetry
+from coolcap_envs.contract.telemetry import FloatArray, Telemetry
 from coolcap_envs.episode import Episodes, EpisodeSettings
 from coolcap_envs.faults.kinds import FaultKind
-from coolcap_envs.faults.plan import FaultEvent, FaultPlan
+from coolcap_envs.faults.plan import FaultEvent, FaultPlan, load_plan
 from coolcap_envs.safety.budget import other_power_w, worst_case_power_w
 from coolcap_envs.simulated_plant import SimulatedPlant
 from coolcap_envs.site import load_site
+from coolcap_envs.workload.profile import load_profile
 from support.reference_data import reference_file
 
 SITE = load_site("lab-16")
@@ -164,9 +168,9 @@ def test_faults_that_are_switched_off_change_no_bit() -> None:
 
 
 def test_episodes_with_faults_are_equal_alone_and_in_a_batch() -> None:
-    settings = EpisodeSettings(faults="standard", randomise_ratio=1.0, any_hour=True)
-    alone = Episodes(SITE, batch_size=1, settings=settings)
-    crowd = Episodes(SITE, batch_size=3, settings=settings)
+    wanted = EpisodeSettings(faults="standard", randomise_ratio=1.0, any_hour=True)
+    alone = Episodes(SITE, batch_size=1, settings=wanted)
+    crowd = Episodes(SITE, batch_size=3, settings=wanted)
     alone.start([np.random.default_rng(21)])
     crowd.start([np.random.default_rng(seed) for seed in (20, 21, 22)])
 
@@ -229,6 +233,77 @@ def test_the_slowest_group_of_a_job_sets_the_pace_of_all(tmp_path: Path) -> None
     assert totals.lost_gpu_h > 0.0
 
 
+def test_a_site_can_let_generated_jobs_run_on_several_groups_in_step(tmp_path: Path) -> None:
+    text = site_path("lab-16").read_text(encoding="utf-8")
+    text = text.replace(
+        "[simulation.workload.training]",
+        "[simulation.workload]\ngroups_per_job = 4\n[simulation.workload.training]",
+    )
+    path = tmp_path / "site.toml"
+    path.write_text(text, encoding="utf-8")
+    plant = SimulatedPlant(load_site(path), seed=3)
+    asked = Setpoints.none(N)
+    asked.power_cap_w[::4] = 300.0
+    plant.apply(asked)
+    plant.advance(600.0)
+    rates = plant.read_truth().group("work_rate_ratio").reshape(4, 4)
+
+    np.testing.assert_allclose(rates, np.broadcast_to(rates[:, :1], (4, 4)), atol=0.03)
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    caps=st.lists(st.floats(250.0, 700.0), min_size=3, max_size=3),
+    faults=st.sampled_from([None, "standard"]),
+    workload=st.sampled_from([None, "recorded-2023"]),
+)
+@settings(max_examples=12, deadline=None)
+def test_offered_work_is_done_waits_or_is_lost_in_every_class(
+    seed: int, caps: list[float], faults: str | None, workload: str | None
+) -> None:
+    """Class by class: what is offered while a group runs it, and what becomes of it."""
+    plant = SimulatedPlant(SITE)
+    plant.reset(
+        seed,
+        workload=None if workload is None else load_profile(workload),
+        faults=None if faults is None else load_plan(faults),
+    )
+    batch = plant._batch
+    gpus = SITE.layout.gpu_count
+
+    def accounts() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        offered_s, done_s, lost_s = (
+            batch.get("groups", f"{name}_gpu_s")[0] for name in ("offered", "work", "lost")
+        )
+        return offered_s, done_s, lost_s, gpus * batch.get("groups", "backlog_s")[0]
+
+    balance = np.zeros((4, 4))
+    before, kinds = accounts(), batch.get("groups", "work_class")[0]
+    for cap_w in caps:
+        asked = Setpoints.none(N)
+        asked.power_cap_w[:] = cap_w
+        plant.apply(asked)
+        for _ in range(20):
+            plant.advance(30.0)
+            after, now = accounts(), batch.get("groups", "work_class")[0]
+            change = np.array(after) - np.array(before)
+            # A new job gives up the queue of the last: lost by the class that had it.
+            given_up = np.where(now != kinds, np.array(before)[3], 0.0)
+            change[2] -= given_up
+            change[3] += given_up
+            for k in range(4):
+                balance[k] += change[:, now == k].sum(axis=-1)
+                balance[k, 2] += given_up[kinds == k].sum()
+                balance[k, 3] -= given_up[kinds == k].sum()
+            before, kinds = after, now
+    offered_s, done_s, lost_s, waiting_s = balance.T
+
+    assert np.all(done_s >= 0.0)
+    assert np.all(lost_s >= -1e-9)
+    assert np.all(waiting_s >= -1e-9)
+    np.testing.assert_allclose(offered_s, done_s + lost_s + waiting_s, rtol=1e-9, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "trace",
     ["azure-llm:AzureLLMInferenceTrace_code.csv", "alibaba-gpu:v2023_openb_pod_list_default.csv"],
@@ -236,8 +311,8 @@ def test_the_slowest_group_of_a_job_sets_the_pace_of_all(tmp_path: Path) -> None
 def test_published_recordings_drive_whole_episodes(trace: str) -> None:
     kind, _, name = trace.partition(":")
     path = reference_file(f"workload/{name}")
-    settings = EpisodeSettings(trace=f"{kind}:{path}", duration_s=7200.0)
-    episodes = Episodes(SITE, batch_size=2, settings=settings)
+    wanted = EpisodeSettings(trace=f"{kind}:{path}", duration_s=7200.0)
+    episodes = Episodes(SITE, batch_size=2, settings=wanted)
     episodes.start([np.random.default_rng(k) for k in range(2)])
     run(episodes, 60)
     totals = episodes.plant.totals()
@@ -269,8 +344,8 @@ def test_a_demand_response_event_binds_the_shield_and_shows_in_the_observation(
         'source = "made up"\n',
         encoding="utf-8",
     )
-    settings = EpisodeSettings(demand_response=str(path), plant_seed=1)
-    episodes = Episodes(SITE, batch_size=2, settings=settings)
+    wanted = EpisodeSettings(demand_response=str(path), plant_seed=1)
+    episodes = Episodes(SITE, batch_size=2, settings=wanted)
     episodes.start([np.random.default_rng(0)] * 2)
     site = SITE.limits.budget_names.index("site")
     own_w = SITE.limits.budget_w[site]
@@ -296,7 +371,7 @@ def test_a_demand_response_event_binds_the_shield_and_shows_in_the_observation(
 
 
 def test_everything_wrong_with_the_settings_is_said_before_anything_runs(tmp_path: Path) -> None:
-    settings = EpisodeSettings(
+    wanted = EpisodeSettings(
         weather="atlantis",
         workload="friday",
         trace="csv:/none.csv",
@@ -305,7 +380,7 @@ def test_everything_wrong_with_the_settings_is_said_before_anything_runs(tmp_pat
     )
 
     with pytest.raises(ConfigError) as caught:
-        Episodes(SITE, batch_size=1, settings=settings)
+        Episodes(SITE, batch_size=1, settings=wanted)
 
     said = str(caught.value)
     assert said.startswith("episode settings: weather: ")

@@ -174,3 +174,20 @@ def test_scenarios_start_at_local_midnight_of_their_days(site: Site) -> None:
         offset_s = {"greensboro": -5.0, "miami": -5.0, "sand-point": -9.0}[scenario.weather]
         local_s = float(episodes.truth.time_s[0]) + offset_s * HOUR_S
         assert local_s % DAY_S == 0.0
+
+
+def test_scenarios_with_faults_are_other_scenarios_and_equal_to_themselves(site: Site) -> None:
+    quiet = scenarios_for(site, count=2, seed=3, duration_s=3 * HOUR_S)
+    hard = scenarios_for(
+        site,
+        count=2,
+        seed=3,
+        duration_s=3 * HOUR_S,
+        disturbances={"faults": "standard", "workload": "recorded-2023"},
+    )
+    rule = baseline("C0+B3", layout=site.layout, limits=site.limits)
+
+    calm, first, second = (run(rule, site, scenarios) for scenarios in (quiet, hard, hard))
+
+    assert first == second
+    assert [o.totals for o in first] != [o.totals for o in calm]

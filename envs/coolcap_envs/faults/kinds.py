@@ -16,6 +16,7 @@ class FaultKind(StrEnum):
     CHILLER_TRIP = "chiller-trip"
     TOWER_TRIP = "tower-trip"
     PUMP_TRIP = "pump-trip"
+    CDU_TRIP = "cdu-trip"
     SENSOR_BIAS = "sensor-bias"
     SENSOR_STUCK = "sensor-stuck"
     SENSOR_DROPOUT = "sensor-dropout"
@@ -55,6 +56,7 @@ MEANINGS: Final = {
     FaultKind.CHILLER_TRIP: _trip("chillers"),
     FaultKind.TOWER_TRIP: _trip("tower fans"),
     FaultKind.PUMP_TRIP: _trip("pumps"),
+    FaultKind.CDU_TRIP: _trip("pumps of coolant distribution"),
     FaultKind.SENSOR_BIAS: FaultMeaning(
         summary="a temperature sensor reads beside the truth",
         value="error, K",
@@ -93,6 +95,7 @@ TRIPS: Final = (
     FaultKind.CHILLER_TRIP,
     FaultKind.TOWER_TRIP,
     FaultKind.PUMP_TRIP,
+    FaultKind.CDU_TRIP,
 )
 """In the order of columns that hold available shares."""
 OF_SENSORS: Final = (

@@ -47,7 +47,7 @@ class FaultState:
     """Faults of B plants of one site.
 
     Attributes:
-        available: Share of each kind of ``TRIPS`` that is fit to run, shape ``[B, 4]``.
+        available: Share of each kind of ``TRIPS`` that is fit to run, shape ``[B, kinds]``.
         rate_max: Bound on each group's work rate: 0 on a lost node, shape ``[B, N]``.
         deaf: Which groups commands do not reach, shape ``[B, N]``.
         deaf_plant: Which plants' cooling commands do not reach, shape ``[B]``.

@@ -40,6 +40,14 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Records:  # noqa: ANN40
     return zeros
 
 
+def members_of(readings: Records) -> NDArray[np.float64]:
+    """Return readings in lanes as ``[tiles * LANES, …, columns]``: a view."""
+    columns = len(readings.dtype.names or ())
+    values = readings.reshape(-1).view(np.float64).reshape(*readings.shape, columns, LANES)
+    lanes_first = np.moveaxis(values, -1, 1)
+    return lanes_first.reshape(-1, *lanes_first.shape[2:])
+
+
 def _words(array: Records) -> NDArray[np.uint64]:
     """Return an array of a batch as words, ``[tiles, words of a plant, LANES]``."""
     return array.reshape(-1).view(np.uint64).reshape(array.shape[0], -1, LANES)

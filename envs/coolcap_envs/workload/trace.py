@@ -119,6 +119,33 @@ class CourseReplay:
         del step
 
 
+class WideJobs:
+    """Generated jobs that each run on several neighbouring groups, which work in step.
+
+    All groups of a job have the class and the load the generator drew for the first of them.
+
+    Args:
+        groups: Number of control groups.
+        groups_per_job: How many a job takes; the last one takes what is left.
+    """
+
+    def __init__(self, groups: int, *, groups_per_job: int) -> None:
+        number = np.arange(groups) // groups_per_job
+        self._first = number * groups_per_job
+        self._job: NDArray[np.int16] = number.astype(np.int16)
+
+    def lay(self, demand: FloatArray, classes: Classes, *, first_step: int) -> None:
+        """Put the first group's work into all of its job."""
+        del first_step
+        demand[:] = demand[:, self._first]
+        classes[:] = classes[:, self._first]
+
+    def jobs(self, step: int) -> NDArray[np.int16]:
+        """Return the job of each group."""
+        del step
+        return self._job
+
+
 def slowest_pace(time_ratio: FloatArray, job: NDArray[np.int16]) -> FloatArray:
     """Return the highest work rate of each group: of a synchronous job, its slowest group's.
 

@@ -29,7 +29,7 @@ def test_shipped_plans_load_and_fit_the_shipped_sites(name: str) -> None:
     plan = load_plan(name)
 
     assert {rate.kind for rate in plan.rates} == set(FaultKind)
-    for site in ("lab-16", "air-1mw"):
+    for site in ("lab-16", "air-1mw", "dlc-rack-scale"):
         plan.check(load_site(site).layout)
 
 

@@ -9,7 +9,7 @@ from coolcap_envs.site import load_site
 from coolcap_envs.workload.alibaba import Jobs
 from coolcap_envs.workload.placement import first_come, place
 from coolcap_envs.workload.source import open_trace
-from coolcap_envs.workload.trace import Classes, CourseTrace, TableTrace, slowest_pace
+from coolcap_envs.workload.trace import Classes, CourseTrace, TableTrace, WideJobs, slowest_pace
 from support.reference_data import reference_file
 
 TRAINING, PREFILL, DECODE = 0, 1, 2
@@ -71,6 +71,19 @@ def test_a_synchronous_job_goes_at_the_pace_of_its_slowest_group() -> None:
     pace = slowest_pace(time_ratio, job)
 
     assert pace.tolist() == [0.8, 0.8, 0.5, np.inf, 0.5]
+
+
+def test_wide_jobs_have_one_load_and_one_class() -> None:
+    replay = WideJobs(5, groups_per_job=2)
+    rng = np.random.default_rng(0)
+    drawn, kinds = rng.random((3, 5)), rng.integers(0, 4, (3, 5)).astype(np.int8)
+    demand, classes = drawn.copy(), kinds.copy()
+
+    replay.lay(demand, classes, first_step=0)
+
+    np.testing.assert_array_equal(demand, drawn[:, [0, 0, 2, 2, 4]])
+    np.testing.assert_array_equal(classes, kinds[:, [0, 0, 2, 2, 4]])
+    assert replay.jobs(7).tolist() == [0, 0, 1, 1, 2]
 
 
 def test_jobs_wait_in_line_until_enough_groups_are_free() -> None:
