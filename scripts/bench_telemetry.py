@@ -2,8 +2,8 @@
 
 The real loop decides over a hall in memory; recorder, spool and sender write to a real InfluxDB
 in a process of its own, site time running as fast as it goes. What the hall and the loop themselves
-take is timed apart and left out. ``make bench-telemetry`` prints CPU seconds per second of site time
-and the memory of the process, every ten minutes of site time.
+take is timed apart and left out. ``make bench-telemetry`` prints CPU seconds per second of site
+time and the memory of the process, every ten minutes of site time.
 """
 
 import argparse

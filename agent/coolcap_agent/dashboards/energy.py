@@ -18,6 +18,8 @@ from coolcap_agent.telemetry_log.schema import COOLING_POWERS, FACILITY_1M, PLAN
 PUE = Ratio(name="PUE", over="facility_energy_kwh", under="it_energy_kwh")
 WUE = Ratio(name="WUE", over="makeup_water_l", under="it_energy_kwh")
 CUE = Ratio(name="CUE", over="carbon_kg", under="it_energy_kwh")
+ITUE = Ratio(name="ITUE", over="gpu_it_energy_kwh", under="gpu_energy_kwh")
+TUE = Ratio(name="TUE", over="facility_energy_kwh", under="gpu_energy_kwh")
 COOLING_SHARE = Ratio(name="Cooling / IT", over="cooling_energy_kwh", under="it_energy_kwh")
 PER_WORK = Ratio(name="Energy per work", over="facility_energy_kwh", under="work_gpu_h")
 COVERAGE = Ratio(name="Coverage", over="covered_s", under="elapsed_s")
@@ -94,6 +96,31 @@ def _range(board: Board) -> None:
             "Sum over the range shown.",
             used_in_range(FACILITY_1M, {title: field}),
             decimals=2,
+        )
+    inside = (
+        (
+            13,
+            "ITUE",
+            "IT energy over that of the GPUs, in the time all of them were known. It falls when "
+            "server fans do, where PUE rises",
+            ITUE,
+        ),
+        (
+            14,
+            "TUE",
+            "Facility energy over that of the GPUs: ITUE times PUE, if all GPUs were known all the "
+            "time",
+            TUE,
+        ),
+    )
+    for id_, title, what, ratio in inside:
+        board.stat(
+            id_,
+            title,
+            f"{what}, of the sums over the whole range shown.",
+            ratio_in_range(FACILITY_1M, ratio),
+            unit="none",
+            decimals=3,
         )
 
 
