@@ -365,8 +365,11 @@ class Controller:
                 note("agent", name, Severity.WARNING, session.problem)
         for text in state.verdict.problems:
             note(*unfit_reading(text), Severity.INFO, text)
-        if problem := self._sink.status().problem:
-            note("telemetry_log", "loop", Severity.INFO, problem)
+        logged = self._sink.status()
+        if logged.problem:
+            # Lines that wait are no loss; lines that are given up are.
+            grave = Severity.WARNING if logged.dropped else Severity.INFO
+            note("telemetry_log", "loop", grave, logged.problem)
         if self.decisions.problem:
             note("decision_log", "loop", Severity.INFO, self.decisions.problem)
         return found
