@@ -127,6 +127,18 @@ def evaluate(
     against: Annotated[
         str, typer.Option("--against", help="Baselines, separated by commas.")
     ] = "rule,C0+B0,C0+B3,C1+B3,C2+B3",
+    faults: Annotated[
+        str | None, typer.Option("--faults", help="Plan of faults: 'standard' or a file.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--workload", help="Profile of work: 'recorded-2023' or a file.")
+    ] = None,
+    trace: Annotated[
+        str | None, typer.Option("--trace", help="Recorded work: azure-llm|alibaba-gpu|csv:FILE.")
+    ] = None,
+    demand_response: Annotated[
+        str | None, typer.Option("--demand-response", help="File of lowered budgets.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for report.json and report.md.")
     ] = None,
@@ -144,6 +156,16 @@ def evaluate(
         references=[name.strip() for name in against.split(",")],
         randomise_ratio=mismatch,
         work_value=work_value,
+        disturbances={
+            key: value
+            for key, value in (
+                ("faults", faults),
+                ("workload", profile),
+                ("trace", trace),
+                ("demand_response", demand_response),
+            )
+            if value is not None
+        },
     )
     if out is not None:
         write_report(report, out)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -99,6 +100,7 @@ class Report:
             "randomise_ratio": self.scenarios[0].randomise_ratio,
             "work_value": self.scenarios[0].work_value,
             "weathers": sorted({s.weather for s in self.scenarios}),
+            "disturbances": disturbances_of(self.scenarios[0]),
             "table": self.table,
             "comparisons": [asdict(c) for c in self.comparisons],
         }
@@ -160,6 +162,7 @@ def evaluate(
     randomise_ratio: float = 0.0,
     work_value: float = WORK_VALUE_DEFAULT,
     duration_s: float = 86_400.0,
+    disturbances: Mapping[str, str] = MappingProxyType({}),
 ) -> Report:
     """Run the policy and the baselines through equal scenarios and compare them.
 
@@ -173,6 +176,7 @@ def evaluate(
         randomise_ratio: Mismatch of the plants: 0 nominal, 1 the site's full ranges.
         work_value: The operator's knob.
         duration_s: Length of a scenario.
+        disturbances: ``workload``, ``trace``, ``faults`` or ``demand_response`` of all scenarios.
     """
     loaded: Site = load_site(site)
     scenarios = scenarios_for(
@@ -183,6 +187,7 @@ def evaluate(
         randomise_ratio=randomise_ratio,
         work_value=work_value,
         duration_s=duration_s,
+        disturbances=disturbances,
     )
     rivals: list[BaselineController] = [
         baseline(name, layout=loaded.layout, limits=loaded.limits) for name in references
@@ -199,6 +204,17 @@ def evaluate(
     )
 
 
+def disturbances_of(scenario: Scenario) -> dict[str, str]:
+    """Return what of a scenario is not the site's own, by name."""
+    named = {
+        "workload": scenario.workload,
+        "trace": scenario.trace,
+        "faults": scenario.faults,
+        "demand_response": scenario.demand_response,
+    }
+    return {key: value for key, value in named.items() if value is not None}
+
+
 def write_report(report: Report, folder: Path) -> None:
     """Write ``report.json`` and ``report.md`` into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -211,12 +227,13 @@ def markdown(report: Report) -> str:
     """Return the report for people."""
     first = report.scenarios[0]
     columns = list(next(iter(report.table.values())))
+    other = "".join(f", {key} {value}" for key, value in disturbances_of(first).items())
     lines = [
         f"# {report.policy} on {report.site}",
         "",
         f"{len(report.scenarios)} scenarios of {first.duration_s / 3600.0:g} h, weathers "
         f"{', '.join(sorted({s.weather for s in report.scenarios}))}, days of {first.days}, "
-        f"plant mismatch {first.randomise_ratio:g}, work_value {first.work_value:g}.",
+        f"plant mismatch {first.randomise_ratio:g}, work_value {first.work_value:g}{other}.",
         "",
         "| | " + " | ".join(report.table) + " |",
         "|---|" + "---:|" * len(report.table),
