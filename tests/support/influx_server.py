@@ -25,6 +25,7 @@ from typing import Any
 from coolcap_agent.sink.influx import InfluxTarget
 
 START_WITHIN_S = 20.0
+QUERY_WITHIN_S = 60.0
 HOW_TO_GET = (
     "needs Debian's influxdb and nginx (scripts/install_test_servers.sh installs them) "
     "or COOLCAP_INFLUX_URL"
@@ -133,13 +134,15 @@ class InfluxServer:
         if not self.bucket:
             self._get(f'DROP DATABASE "{database}"; CREATE DATABASE "{database}"', "")
 
-    def query(self, text: str, *, database: str, epoch: str = "ms") -> list[list[Answered]]:
+    def query(
+        self, text: str, *, database: str, epoch: str = "ms", timeout_s: float = QUERY_WITHIN_S
+    ) -> list[list[Answered]]:
         """Return the series of each statement of ``text``.
 
         Raises:
             QueryError: With the server's words.
         """
-        body = self._get(text, self.bucket or database, epoch)
+        body = self._get(text, self.bucket or database, epoch, timeout_s)
         found: list[list[Answered]] = []
         for result in body["results"]:
             if "error" in result:
@@ -147,13 +150,15 @@ class InfluxServer:
             found.append([_answered(series) for series in result.get("series", [])])
         return found
 
-    def _get(self, text: str, database: str, epoch: str = "ms") -> dict[str, Any]:
+    def _get(
+        self, text: str, database: str, epoch: str = "ms", timeout_s: float = QUERY_WITHIN_S
+    ) -> dict[str, Any]:
         arguments = urllib.parse.urlencode({"q": text, "db": database, "epoch": epoch})
         request = urllib.request.Request(
             f"{self.url}/query", data=arguments.encode(), headers=self.headers, method="POST"
         )
         try:
-            with urllib.request.urlopen(request, timeout=60.0) as answer:
+            with urllib.request.urlopen(request, timeout=timeout_s) as answer:
                 return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             with error:
