@@ -23,6 +23,7 @@
     listen = "127.0.0.1:9464"           # OpenMetrics over HTTP; without the table there are none
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +159,7 @@ def read_agent_config(
         device_deadline_s: Deadline of device calls if the file gives none.
     """
     folder = path.parent
-    agent_id = root.take_str(id_key)
+    agent_id = _take_id(root, id_key)
     if len(agent_id.encode()) > 256:
         root.complain(id_key, "is longer than 256 bytes")
     return AgentConfig(
@@ -178,6 +179,17 @@ def read_agent_config(
         log=read_log_config(root.take_table("log", needed=False)),
         metrics=read_metrics_config(root),
     )
+
+
+def _take_id(root: Table, key: str) -> str:
+    """Take an agent's name; ``env:NAME`` is the value of an environment variable."""
+    text = root.take_str(key)
+    if not text.startswith("env:"):
+        return text
+    value = os.environ.get(text.removeprefix("env:"), "")
+    if not value:
+        root.complain(key, f"= {text!r}: the environment has no such variable, or it is empty")
+    return value
 
 
 def read_config(path: Path, read: Callable[[Table], C]) -> C:

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from coolcap_agent.clock import Clock
@@ -13,7 +15,7 @@ from coolcap_agent.config import AgentConfig
 from coolcap_agent.daemon.guard import Guard, Restored
 from coolcap_agent.daemon.notify import notify, watchdog_period_s
 from coolcap_agent.daemon.outcome import Outcome
-from coolcap_agent.daemon.state_dir import StateDir
+from coolcap_agent.daemon.state_dir import LOCK_NAME, StateDir
 from coolcap_agent.daemon.worker import WorkerError
 from coolcap_agent.drivers.base import DriverError
 from coolcap_agent.logging import set_up_logging
@@ -33,6 +35,8 @@ T = TypeVar("T")
 OPEN_PATIENCE_S: Final = 30.0
 """A driver that cannot be opened at start is tried again for this long (it may be loading)."""
 OPEN_PAUSE_S: Final = 0.5
+TOUCH_S: Final = 10.0
+"""How often the event loop shows in the file system that it turns."""
 GRACE_S: Final = 1.0
 """Calls in progress may take this long to end when the agent stops."""
 
@@ -175,6 +179,7 @@ async def _offer(config: AgentConfig, agent: Agent, tls: Tls) -> None:
             tasks.create_task(agent.guard.run())
             tasks.create_task(_sample_for_ever(config, agent))
             tasks.create_task(_keep_watchdog_quiet())
+            tasks.create_task(_touch_for_ever(config.state_dir / LOCK_NAME))
     finally:
         # Nobody may write any more before values go back, or it would be written after them.
         agent.guard.close()
@@ -226,6 +231,14 @@ async def _keep_watchdog_quiet() -> None:
     while period_s is not None:
         notify("WATCHDOG=1")
         await asyncio.sleep(period_s)
+
+
+async def _touch_for_ever(path: Path) -> None:
+    """Give the lock's file a new time again and again, for those who watch without systemd."""
+    while True:
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        await asyncio.sleep(TOUCH_S)
 
 
 def _leaves(group: BaseExceptionGroup[CoolcapError]) -> list[BaseException]:

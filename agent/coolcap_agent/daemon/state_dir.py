@@ -6,8 +6,12 @@ import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 from coolcap_envs.contract.errors import CoolcapError
+
+LOCK_NAME: Final = "lock"
+"""Name of the lock's file; its time stamp tells that the agent is alive."""
 
 
 class StateDirError(CoolcapError):
@@ -76,7 +80,7 @@ class StateDir:
 
         An agent on such a disk grants no lease, but it still restores what its journal holds.
         """
-        path = self._path / "lock"
+        path = self._path / LOCK_NAME
         try:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
