@@ -7,7 +7,8 @@ from coolcap_agent.controller.modes import Mode
 from coolcap_agent.drivers.base import GpuInfo, GpuReading, NodeReading, SignalReading
 from coolcap_agent.metrics.controller import ControllerMetrics
 from coolcap_agent.node.sampler import GpuSample, GpuState, NodeSample
-from coolcap_agent.plant.sampler import PlantSample, SignalSample, Validity
+from coolcap_agent.plant.sampler import PlantSample, SignalSample
+from coolcap_agent.plant.validity import Validity
 from coolcap_agent.sink.base import SinkStatus
 from coolcap_agent.telemetry_log.recorder import AgentSeen
 from coolcap_envs.contract.meters import Totals

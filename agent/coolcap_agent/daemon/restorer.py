@@ -111,6 +111,7 @@ class PointRestorer:
                     return Restored(entry=entry, outcome=Outcome.NOT_VERIFIED, message=problem)
         if done and entry.local:
             await point.release()
+            self._writes.note(spec.key, on_its_way_back=True)
             await self._note(spec.key, before=before, target=target, value=math.nan)
         outcome = Outcome.RESTORED if done else Outcome.RESTORING
         return Restored(entry=entry, outcome=outcome, message=note)

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from coolcap_agent.audit import AuditError, AuditLog, Entry
 from coolcap_agent.daemon.outcome import Outcome
+from coolcap_agent.daemon.state_dir import StateDir
 from coolcap_agent.daemon.worker import Worker, WorkerError
 from coolcap_agent.journal import Key, device_of
 from coolcap_agent.lease import Lease
@@ -100,6 +101,9 @@ class UnrecordedWrites:
     async def note(self, record: WriteRecord) -> None:
         """Do nothing."""
 
+    async def say(self, *, who: str, what: str, reason: str) -> None:
+        """Do nothing."""
+
     async def close(self) -> None:
         """Do nothing."""
 
@@ -175,6 +179,17 @@ class AuditedWrites:
         self._log.add_all(entries)
         for _ in entries:
             self._waiting.popleft()
+
+
+def open_record(
+    state: StateDir, *, faults: FaultLog, now_s: Callable[[], float]
+) -> AuditedWrites | UnrecordedWrites:
+    """Return where writes are recorded; without it values still go back, nothing else does."""
+    try:
+        return AuditedWrites(AuditLog(state.audit), faults=faults, now_s=now_s)
+    except AuditError as error:
+        faults.begin("audit", f"no command is carried out: {error}; mend the disk and start again")
+        return UnrecordedWrites(str(error))
 
 
 def whose(lease: Lease | None) -> str:

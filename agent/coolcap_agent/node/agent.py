@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from coolcap_agent.audit import AuditError, AuditLog
 from coolcap_agent.clock import Clock
 from coolcap_agent.daemon import wire as shared_wire
 from coolcap_agent.daemon.control import Control, open_clock
@@ -17,7 +16,7 @@ from coolcap_agent.daemon.latest import Latest
 from coolcap_agent.daemon.point import Spec
 from coolcap_agent.daemon.state_dir import StateDir
 from coolcap_agent.daemon.version import agent_version
-from coolcap_agent.daemon.write_log import AuditedWrites, UnrecordedWrites
+from coolcap_agent.daemon.write_log import open_record
 from coolcap_agent.drivers.base import GpuInfo
 from coolcap_agent.journal import Key
 from coolcap_agent.logging import FaultLog
@@ -184,17 +183,6 @@ class NodeAgent:
             lease=shared_wire.lease_status(self.guard),
             faults={gpu.info.uuid: self._faults.about(gpu.info.uuid) for gpu in sample.gpus},
         )
-
-
-def open_record(
-    state: StateDir, *, faults: FaultLog, now_s: Callable[[], float]
-) -> AuditedWrites | UnrecordedWrites:
-    """Return where writes are recorded; without it values still go back, nothing else does."""
-    try:
-        return AuditedWrites(AuditLog(state.audit), faults=faults, now_s=now_s)
-    except AuditError as error:
-        faults.begin("audit", f"no command is carried out: {error}; mend the disk and start again")
-        return UnrecordedWrites(str(error))
 
 
 def gpu_specs(config: NodeConfig, infos: Sequence[GpuInfo]) -> Sequence[tuple[GpuInfo, Spec, Spec]]:

@@ -6,17 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from coolcap_agent.audit import AuditLog
 from coolcap_agent.clock import Clock
 from coolcap_agent.daemon import wire as shared_wire
-from coolcap_agent.daemon.commander import Acknowledger
+from coolcap_agent.daemon.commander import Acknowledger, Commander
 from coolcap_agent.daemon.control import Control, acknowledger_of, open_clock
 from coolcap_agent.daemon.guard import Guard
 from coolcap_agent.daemon.latest import Latest
 from coolcap_agent.daemon.point import Spec
 from coolcap_agent.daemon.state_dir import StateDir
 from coolcap_agent.daemon.version import agent_version
-from coolcap_agent.daemon.write_log import AuditedWrites
+from coolcap_agent.daemon.write_log import open_record
 from coolcap_agent.drivers.base import LeverInfo
 from coolcap_agent.logging import FaultLog
 from coolcap_agent.metrics.lease import lease_seen
@@ -45,7 +44,11 @@ OPEN_DEADLINE_S = 60.0
 
 
 class PlantAgent:
-    """One plant agent whose equipment is connected."""
+    """One plant agent whose equipment is connected.
+
+    Attributes:
+        watch: Its state, and why it is in it.
+    """
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class PlantAgent:
         self._boot_id = secrets.token_hex(8)
         self._telemetry: Latest[Response] = Latest()
         self._metrics: PlantMetrics | None = None
-        self._record = AuditedWrites(AuditLog(state.audit), faults=self._faults, now_s=clock.now_s)
+        self._record = open_record(state, faults=self._faults, now_s=clock.now_s)
         self._restraint = PlantRestraint(config.limits.joint)
         self._points = {
             lever_key(info.name): LeverPoint(
@@ -105,7 +108,7 @@ class PlantAgent:
             trust=self._trust,
             counters=self._counters,
         )
-        self._watch = Watch(
+        self.watch = Watch(
             control=self._control,
             restraint=self._restraint,
             points=self._points,
@@ -127,6 +130,11 @@ class PlantAgent:
     def guard(self) -> Guard:
         """Return what holds lease and journal."""
         return self._control.guard
+
+    @property
+    def commander(self) -> Commander:
+        """Return what carries out commands."""
+        return self._control.commander
 
     @property
     def clock(self) -> Clock:
@@ -160,10 +168,10 @@ class PlantAgent:
             if lever.reading is not None
         }
         await self._control.reconciler.reconcile(found, before=before)
-        await self._watch.look(sample)
+        await self.watch.look(sample)
         self._telemetry.put(Response(telemetry=self._message(sample)))
         if self._metrics is not None:
-            self._metrics.put(sample, lease_seen(self.guard), self._watch.state)
+            self._metrics.put(sample, lease_seen(self.guard), self.watch.state)
         await self.guard.advance_ramps()
 
     def collector(self) -> "PlantMetrics":
@@ -193,7 +201,7 @@ class PlantAgent:
             point = self._points[lever_key(info.name)]
             point.spec = config.limits.spec(info, read_only=read_only)
         self._restraint.joint = config.limits.joint
-        self._watch.configure(inlet=config.limits.inlet, fallback=config.fallback)
+        self.watch.configure(inlet=config.limits.inlet, fallback=config.fallback)
         self._trust.config = config.trust
         self._sampler.age_max_s = config.signal_age_max_s
         self._control.restorer.ramp = config.ramp_back
@@ -230,8 +238,8 @@ class PlantAgent:
                 name: commanded[lever_key(name)] for name in held if lever_key(name) in commanded
             },
             faults={name: self._faults.about(name) for name in names},
-            plant_state=self._watch.state,
-            plant_state_reason=self._watch.reason,
+            plant_state=self.watch.state,
+            plant_state_reason=self.watch.reason,
         )
 
     def _state(self, lever: LeverSample) -> plant_agent_pb2.LeverState.ValueType:

@@ -1,7 +1,7 @@
 """Which readings to believe: of each point its rate and whether it is stuck, then its neighbours.
 
 What is not believed becomes unknown, and unknown counts as unsafe. Nothing is repaired: no last
-value, no estimate. A point is believed again when it has behaved for ``RECOVERY_S``.
+value, no estimate. A point that leapt is believed again when it has behaved for a while.
 """
 
 import math
@@ -14,9 +14,6 @@ from coolcap_agent.drivers.base import SignalReading
 from coolcap_agent.plant.trust_config import AirBalance, SignalTrust, TrustConfig
 from coolcap_agent.plant.validity import Validity
 
-RECOVERY_S: Final = 60.0
-"""A point that leapt is believed again after this long without another leap: a meter that was
-replaced is not unknown for ever."""
 LOAD_CHANGE_RATIO: Final = 0.1
 """A live sensor near the load notices a change of the IT power by this much."""
 NEIGHBOURS_MIN: Final = 3
@@ -93,7 +90,7 @@ class SensorTrust:
         if leap:
             past.leapt_s = now_s
             return Doubt(validity=Validity.IMPLAUSIBLE, problem=leap)
-        if now_s - past.leapt_s < RECOVERY_S:
+        if now_s - past.leapt_s < self.config.recovery_s:
             text = f"it leapt {now_s - past.leapt_s:.0f} s ago"
             return Doubt(validity=Validity.IMPLAUSIBLE, problem=text)
         return _stuck(reading, past, trust, now_s=now_s, load_w=load_w)

@@ -2,6 +2,8 @@
 
 In ``[trust]``, every table and key optional::
 
+    recovery_s = 60.0                   # so long after a leap a point is believed again
+
     [trust.signals.inlet_temp_max_c]
     rate_max_per_min = 30.0             # a faster change is not believed
     stuck_max_s = 1800.0                # unchanged for so long, while the IT power changed
@@ -27,6 +29,9 @@ from coolcap_envs.contract.signals import PLANT_COLUMN, PLANT_SIGNALS, Signal
 TEMPERATURE_RATE_MAX_PER_MIN: Final = 30.0
 """Three times the fastest runaway of a hall: 10 K/min for racks of 130 kW, limited by their own
 mass (docs/explanation/safety-case.md)."""
+RECOVERY_S: Final = 60.0
+"""A point that leapt is believed again after this long without another leap: a meter that was
+replaced is not unknown for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,7 @@ class TrustConfig:
 
     of_signal: Mapping[str, SignalTrust]
     air_balance: AirBalance | None
+    recovery_s: float = RECOVERY_S
 
     def signal(self, name: str) -> SignalTrust:
         """Return what the points of a signal must satisfy."""
@@ -80,8 +86,9 @@ def read_trust(table: Table) -> TrustConfig:
     balance = None
     if table.has("air_balance"):
         balance = _read_air_balance(table.take_table("air_balance"))
+    recovery_s = table.take_float("recovery_s", low=0.0, high=86400.0, unit="s", default=RECOVERY_S)
     table.finish()
-    return TrustConfig(of_signal=of_signal, air_balance=balance)
+    return TrustConfig(of_signal=of_signal, air_balance=balance, recovery_s=recovery_s)
 
 
 def _read_signal(table: Table, signal: Signal) -> SignalTrust:

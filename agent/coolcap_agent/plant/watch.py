@@ -14,7 +14,7 @@ from typing import Final
 from coolcap_agent.daemon.control import Control
 from coolcap_agent.daemon.guard import GuardState
 from coolcap_agent.daemon.point import Point, step_towards
-from coolcap_agent.daemon.write_log import AuditedWrites
+from coolcap_agent.daemon.write_log import AuditedWrites, UnrecordedWrites
 from coolcap_agent.journal import Key
 from coolcap_agent.plant.inlet import InletLimits, InletWindows
 from coolcap_agent.plant.restraint import PlantRestraint, Situation
@@ -77,7 +77,7 @@ class Watch:
         inlet: InletLimits | None,
         fallback: FallbackConfig,
         latch: TripLatch,
-        record: AuditedWrites,
+        record: AuditedWrites | UnrecordedWrites,
         now_s: Callable[[], float],
         time_s: Callable[[], float],
     ) -> None:
@@ -92,6 +92,11 @@ class Watch:
         trip = latch.read()
         if trip is not None:
             self._enter(PlantState.TRIPPED, trip.why)
+
+    @property
+    def situation(self) -> Situation:
+        """Return what is known now."""
+        return self._restraint.situation
 
     def configure(self, *, inlet: InletLimits | None, fallback: FallbackConfig) -> None:
         """Take new limits; what has been seen stays."""
