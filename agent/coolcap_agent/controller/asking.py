@@ -3,16 +3,21 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-from coolcap_agent.controller.division import Division
 from coolcap_agent.controller.fitness import Scope
 from coolcap_agent.controller.loop_state import LoopState
 from coolcap_agent.controller.policy_runner import PolicyFailedError, PolicyRunner
 from coolcap_envs.contract.action import Action, decode
 from coolcap_envs.contract.observation import Observation, encode
 from coolcap_envs.contract.setpoints import Setpoints
+from coolcap_envs.contract.telemetry import FloatArray
+
+NOVELTY_MAX: Final = 2.0
+"""Inputs this many times as far out as the edge of the training: the answer is not used at all.
+Bundles fade their corrections out between 1 and this; here nothing relies on that."""
 
 
 @dataclass(slots=True)
@@ -22,6 +27,7 @@ class Ask:
     observation: Observation | None = None
     action: Action | None = None
     setpoints: Setpoints | None = None
+    novelty: FloatArray | None = None
     failure: str = ""
     latency_s: float = 0.0
 
@@ -63,31 +69,45 @@ def ask_policy(
         ask.failure = str(error)
     else:
         ask.action = scope.spread(answer)
+        ask.novelty = _novelty(answer, scope)
         ask.setpoints = decode(ask.action, baseline, state.limits)
     ask.latency_s = mono_s() - started_s
     return ask
 
 
-def entrusted(
-    action: Action,
-    *,
-    division: Division,
-    authority: float,
-    baseline: Setpoints,
-    state: LoopState,
-) -> Setpoints:
-    """Return the setpoints of an action as far as it is entrusted with the hall.
+def entrusted(ask: Ask, state: LoopState, *, authority: float, baseline: Setpoints) -> Setpoints:
+    """Return the setpoints of an answer as far as it is entrusted with the hall.
+
+    Groups and levers that are not the policy's, or whose inputs are too new to it, stay with the
+    rule.
 
     Args:
-        action: What the policy asks.
-        division: Which groups and levers are its own; the others stay with the rule.
+        ask: What the policy answered.
+        state: What is known.
         authority: Share of its corrections, 0 to 1: it takes over step by step.
         baseline: What the feedback rule would do.
-        state: What is known.
     """
-    groups = action.groups * authority * division.groups[:, None]
-    plant = action.plant * (authority * division.levers)
+    if ask.action is None:
+        return baseline
+    own, levers = state.division.groups, state.division.levers
+    if ask.novelty is not None:
+        own = own & ~(ask.novelty[:-1] > NOVELTY_MAX)
+        levers = levers and not ask.novelty[-1] > NOVELTY_MAX
+    groups = ask.action.groups * authority * own[:, None]
+    plant = ask.action.plant * (authority * levers)
     return decode(Action(groups=groups, plant=plant), baseline, state.limits)
+
+
+def _novelty(answer: Action, scope: Scope) -> FloatArray | None:
+    """Return how new each group is and, last, the plant; NaN for groups that were not asked about.
+
+    Policies that cannot tell have no such answer.
+    """
+    told: FloatArray | None = getattr(answer, "novelty", None)
+    if told is None:
+        return None
+    of_groups = scope.spread_rows(told[:-1, None], fill=np.nan)[:, 0]
+    return np.append(of_groups, told[-1])
 
 
 def unfit_text(problems: tuple[str, ...]) -> str:

@@ -97,6 +97,7 @@ def decision_message(
             for name, value in e.features.items()
         ],
         arm=ARM[e.arm],
+        novelty=optional(e.novelty),
         influences=[
             controller_pb2.Influence(
                 name=one.name,

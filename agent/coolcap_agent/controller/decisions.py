@@ -78,6 +78,8 @@ class DecisionRecord:
         authority: Share of the policy's corrections that was put to the shield, 0 to 1.
         overrides: Values in the hand of people or of the plant's own control.
         leads: Whether this controller might command.
+        novelty: How far the policy's inputs lay from its training, of each group and, last, of the
+            plant, 1 at its edge; None if that is not known.
         in_force: What the devices held before.
         shielded: What the shield allowed, and why.
         commanded: What was sent; all NaN if nothing was.
@@ -101,6 +103,7 @@ class DecisionRecord:
     authority: float
     overrides: tuple[Override, ...]
     leads: bool
+    novelty: FloatArray | None
     in_force: Setpoints
     shielded: Shielded
     commanded: Setpoints
@@ -214,6 +217,7 @@ def _numbers(values: FloatArray) -> list[float | None]:
 def as_json(record: DecisionRecord, layout: Layout) -> dict[str, object]:
     """Return a decision as one JSON object; what is not known is null."""
     asked, seen, turn = record.asked, record.observation, record.division.turn
+    novelty = record.novelty
     nothing: list[float | None] = [None] * layout.group_count
     columns: dict[str, Sequence[object]] = {
         "fit": record.groups_fit.tolist(),
@@ -224,6 +228,7 @@ def as_json(record: DecisionRecord, layout: Layout) -> dict[str, object]:
         "commanded_w": _numbers(record.commanded.power_cap_w),
         "read_back_w": _numbers(record.applied.setpoints.power_cap_w),
         "reasons": [reason_codes(bits) for bits in record.shielded.group_reasons.tolist()],
+        "novelty": nothing if novelty is None else _numbers(novelty[:-1]),
         "arm": [record.division.arm_of(n) for n in range(layout.group_count)],
         "features": nothing if seen is None else [_numbers(row) for row in seen.groups],
     }

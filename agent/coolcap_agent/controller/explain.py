@@ -7,6 +7,7 @@ from math import isnan
 import numpy as np
 
 from coolcap_agent.clock import time_text
+from coolcap_agent.controller.asking import NOVELTY_MAX
 from coolcap_agent.controller.binding import binding, tightest_budget
 from coolcap_agent.controller.decisions import Actor, DecisionRecord
 from coolcap_agent.controller.overrides import Override
@@ -49,6 +50,7 @@ class Explanation:
         read_back: What the device then held.
         whys: Why the values differ, in the order in which it happened.
         features: What the policy saw of the subject, by name.
+        novelty: How far the policy's inputs lay from its training; NaN if that is not known.
         arm: Who may decide about it: the policy, or the rule alone.
         binding: Code of the constraint that sets the value; empty if none does.
     """
@@ -64,6 +66,7 @@ class Explanation:
     read_back: float
     whys: tuple[Why, ...]
     features: dict[str, float]
+    novelty: float
     arm: Arm
     binding: str
 
@@ -98,6 +101,7 @@ def explain_group(record: DecisionRecord, layout: Layout, group: str) -> Explana
             if seen is None
             else dict(zip([f.name for f in GROUP_FEATURES], seen.groups[n].tolist(), strict=True))
         ),
+        novelty=float("nan") if record.novelty is None else float(record.novelty[n]),
         arm=record.division.arm_of(n),
         binding=binding(int(record.shielded.group_reasons[n])),
     )
@@ -135,6 +139,7 @@ def explain_lever(record: DecisionRecord, layout: Layout, lever: str) -> Explana
             if seen is None
             else dict(zip([f.name for f in PLANT_FEATURES], seen.plant.tolist(), strict=True))
         ),
+        novelty=float("nan") if record.novelty is None else float(record.novelty[-1]),
         arm=record.division.arm_of(None),
         binding=binding(int(record.shielded.plant_reasons[k])),
     )
@@ -215,6 +220,10 @@ def _origin(record: DecisionRecord, e: Explanation, *, fit: bool) -> list[Why]:
         Why(code="rule", message=rule),
         Why(code="policy", message=f"{asks}, {difference_text(change, unit)}"),
     ]
+    if e.novelty > 1.0:
+        what = "is not used" if e.novelty > NOVELTY_MAX else "has faded"
+        far = f"its inputs lie {e.novelty:.1f} times as far out as its training: its correction"
+        whys.append(Why(code="novel", message=f"{far} {what}"))
     if record.authority < 1.0:
         share = f"it takes over step by step: {100.0 * record.authority:.0f} % of that counts now"
         whys.append(Why(code="takeover", message=share))

@@ -8,7 +8,6 @@ The loop runs in one thread and knows neither network nor clock: time is the tel
 
 import dataclasses
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -21,7 +20,7 @@ from coolcap_agent.controller.fitness import judge
 from coolcap_agent.controller.guarding import short_budgets, urgent
 from coolcap_agent.controller.in_force import InForce, merged
 from coolcap_agent.controller.in_hand import InHand
-from coolcap_agent.controller.loop_state import LoopSettings, LoopState
+from coolcap_agent.controller.loop_state import LoopSettings, LoopState, TickCounts
 from coolcap_agent.controller.modes import Event, Mode, ModeMachine, ModeState
 from coolcap_agent.controller.policy_runner import PolicyRunner
 from coolcap_agent.controller.recovery import Recovery
@@ -35,7 +34,6 @@ from coolcap_envs.safety.limits import Limits
 from coolcap_envs.safety.shield import Shielded, project
 from coolcap_envs.safety.trim_respond import TrimRespond
 
-LATENCY_KEEP_COUNT: Final = 1000
 _RULE_LED: Final = (Actor.POLICY, Actor.BASELINE, Actor.RULE)
 _BY_ITSELF: Final = (Mode.FALLBACK, Mode.OVERRIDDEN)
 """Modes in which the policy stands back."""
@@ -86,7 +84,7 @@ class ControlLoop:
         self._recovery = Recovery()
         self._in_hand = InHand(self._layout, wishes)
         self._divider = Divider(self._layout)
-        self._latencies_s: deque[float] = deque(maxlen=LATENCY_KEEP_COUNT)
+        self._counts = TickCounts()
         telemetry = plant.read()
         now_s = float(telemetry.time_s)
         limits = budgets.limits_at(now_s)
@@ -133,6 +131,7 @@ class ControlLoop:
         self._runner = runner
         self._rule = TrimRespond(self._layout, limits)
         self._rule.track(self._in_force.at(self._state.telemetry))
+        self._takeover.note(led=False)
         self._settings = dataclasses.replace(self._settings, work_value=work_value)
 
     def release(self, *, reason: str) -> ModeState:
@@ -239,14 +238,7 @@ class ControlLoop:
             self._in_hand.changed = False
         self._actor = actor if acts else None
         latency_s = self._mono_s() - started_s
-        self._latencies_s.append(latency_s)
-        self._show(
-            failure=ask.failure,
-            tick_count=self._state.tick_count + 1,
-            missed_count=self._state.missed_count + bool(ask.failure),
-            latency_s=latency_s,
-            latency_max_s=max(self._latencies_s),
-        )
+        self._show(**self._counts.note(failure=ask.failure, latency_s=latency_s))
         self._record(state, actor, ask, shielded, commanded, applied, latency_s=latency_s)
         self._takeover.note(led=self._actor is Actor.POLICY)
 
@@ -269,13 +261,8 @@ class ControlLoop:
             return Actor.SAFE, safe_setpoints(state.in_force, state.limits)
         stands_back = mode in _BY_ITSELF
         if ask.action is not None and not stands_back and division.arm is Arm.POLICY:
-            return Actor.POLICY, entrusted(
-                ask.action,
-                division=division,
-                authority=self._authority,
-                baseline=self._baseline,
-                state=state,
-            )
+            authority, baseline = self._authority, self._baseline
+            return Actor.POLICY, entrusted(ask, state, authority=authority, baseline=baseline)
         if self._actor is Actor.POLICY:
             # From here on the rule leads: it starts where the policy left the devices.
             self._rule.track(state.in_force)
@@ -400,6 +387,7 @@ class ControlLoop:
                 authority=self._authority if actor is Actor.POLICY else 0.0,
                 overrides=self._in_hand.overrides,
                 leads=state.leads,
+                novelty=ask.novelty,
                 in_force=state.in_force,
                 shielded=shielded,
                 commanded=commanded,

@@ -1,6 +1,8 @@
 """What the loop is told, and what it shows of itself."""
 
+from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 from coolcap_agent.controller.division import Division
 from coolcap_agent.controller.fitness import Verdict
@@ -11,6 +13,8 @@ from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.telemetry import Telemetry
 from coolcap_envs.safety.limits import Limits
+
+LATENCY_KEEP_COUNT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,3 +69,25 @@ class LoopState:
     missed_count: int = 0
     latency_s: float = 0.0
     latency_max_s: float = 0.0
+
+
+class TickCounts:
+    """Counts decisions and keeps how long the last ones took."""
+
+    def __init__(self) -> None:
+        self._tick_count = 0
+        self._missed_count = 0
+        self._latencies_s: deque[float] = deque(maxlen=LATENCY_KEEP_COUNT)
+
+    def note(self, *, failure: str, latency_s: float) -> dict[str, object]:
+        """Note a decision; return what changes in the loop's state."""
+        self._tick_count += 1
+        self._missed_count += bool(failure)
+        self._latencies_s.append(latency_s)
+        return {
+            "failure": failure,
+            "tick_count": self._tick_count,
+            "missed_count": self._missed_count,
+            "latency_s": latency_s,
+            "latency_max_s": max(self._latencies_s),
+        }
