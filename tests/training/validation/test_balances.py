@@ -9,7 +9,7 @@ from coolcap_training.validation import balances
 from coolcap_training.validation.balances import check_balances
 
 
-@pytest.mark.parametrize("site", ["lab-16", "air-1mw"])
+@pytest.mark.parametrize("site", ["lab-16", "air-1mw", "dlc-rack-scale"])
 def test_energy_water_and_work_balance_in_every_step(site: str) -> None:
     found = check_balances(load_site(site), days=0.25)
     assert [check.status for check in found.checks] == ["met"] * 3

@@ -7,7 +7,11 @@ import numpy as np
 
 from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.telemetry import FloatArray
-from coolcap_envs.physics.constants import JOULE_PER_KWH, WATER_EVAPORATION_HEAT_J_PER_KG
+from coolcap_envs.physics.constants import (
+    AIR_SPECIFIC_HEAT_J_PER_KG_K,
+    JOULE_PER_KWH,
+    WATER_EVAPORATION_HEAT_J_PER_KG,
+)
 from coolcap_envs.plant_totals import Totals
 from coolcap_envs.simulated_plant import SimulatedPlant
 from coolcap_envs.site import Site
@@ -16,6 +20,7 @@ from coolcap_training.validation.check import Check, Found
 _STEP_S: Final = 30.0
 _STEPS_PER_CHANGE: Final = 40
 _PLANTS: Final = 2
+_ROUNDING: Final = 1e-12
 TARGET: Final = 1e-6
 _SOURCE: Final = "conservation laws"
 
@@ -45,6 +50,18 @@ def _expected_water_kg(
     return least, least + np.where(covered, 0.0, drift)
 
 
+def _pad_water_max_kg(site: Site, *, outdoor_c: FloatArray, wet_bulb_c: FloatArray) -> FloatArray:
+    """Return the most water that pads can take in a step: all wet, with fans at full speed."""
+    q = site.parameters
+    if not site.is_liquid:
+        return np.zeros_like(outdoor_c)
+    cooled_k = q["dry_cooler_pad_effectiveness"] * np.maximum(outdoor_c - wet_bulb_c, 0.0)
+    air_w_per_k = q["dry_cooler_air_flow_design_kg_per_s"] * AIR_SPECIFIC_HEAT_J_PER_KG_K
+    cycles = q["dry_cooler_concentration_cycles"]
+    evaporated = air_w_per_k * cooled_k * _STEP_S / WATER_EVAPORATION_HEAT_J_PER_KG
+    return evaporated * cycles / (cycles - 1.0) * (1.0 + _ROUNDING)
+
+
 def _change(site: Site, plant: SimulatedPlant, rng: np.random.Generator) -> float:
     """Move every set point at random and let devices fail; return the share of pumps that run."""
     layout = site.layout
@@ -61,8 +78,9 @@ def _change(site: Site, plant: SimulatedPlant, rng: np.random.Generator) -> floa
             plant=np.where(layout.plant_levers, levers, np.nan),
         )
     )
-    shares = rng.choice([0.0, 0.5, 1.0], size=4, p=[0.05, 0.15, 0.8])
-    plant.set_available(crah=shares[0], chiller=shares[1], tower=shares[2], pump=shares[3])
+    shares = rng.choice([0.0, 0.5, 1.0], size=5, p=[0.05, 0.15, 0.8])
+    crah, chiller, tower, pump, cdu = shares
+    plant.set_available(crah=crah, chiller=chiller, tower=tower, pump=pump, cdu=cdu)
     return float(shares[3])
 
 
@@ -71,10 +89,13 @@ def _tower_heat_j(
 ) -> FloatArray:
     """Return the heat a step gave to the atmosphere by water, from the energy balance.
 
-    What enters as electricity and is neither stored nor leaves dry: losses of the UPS, tower fans
-    and the rest of the building heat the atmosphere directly.
+    What enters, as electricity or as vapour in make-up air, and is neither stored nor leaves dry:
+    losses of the UPS, fans outdoors and the rest of the building heat the atmosphere directly, and
+    so do dry coolers.
     """
     entered = after.facility_energy_kwh - before.facility_energy_kwh
+    entered = entered + after.moisture_heat_kwh - before.moisture_heat_kwh
+    entered = entered - (after.dry_cooler_heat_kwh - before.dry_cooler_heat_kwh)
     stored = after.stored_heat_kwh - before.stored_heat_kwh
     it_j = (after.it_energy_kwh - before.it_energy_kwh) * JOULE_PER_KWH
     cables_j = site.parameters["electrical_distribution_loss_ratio"] * it_j
@@ -108,9 +129,16 @@ def _run(site: Site, *, days: float, seed: int) -> tuple[_Worst, int]:
             step_s=_STEP_S,
             pump_ratio=pump_ratio,
         )
-        drawn = after.makeup_water_kg - before.makeup_water_kg
+        pads = after.pad_water_kg - before.pad_water_kg
+        drawn = after.makeup_water_kg - before.makeup_water_kg - pads
+        wettest = _pad_water_max_kg(
+            site,
+            outdoor_c=truth.of_plant("outdoor_temp_c"),
+            wet_bulb_c=truth.of_plant("wet_bulb_temp_c"),
+        )
         entered_j = (after.facility_energy_kwh - before.facility_energy_kwh) * JOULE_PER_KWH
         missed = np.maximum(least - drawn, 0.0) + np.maximum(drawn - most, 0.0)
+        missed += np.maximum(pads - wettest, 0.0) + np.maximum(-pads, 0.0)
         as_heat = missed * WATER_EVAPORATION_HEAT_J_PER_KG / entered_j
         worst.water = max(worst.water, float(as_heat.max()))
         offered = after.offered_gpu_h

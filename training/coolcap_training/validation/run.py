@@ -14,10 +14,10 @@ from coolcap_training.validation.equipment import check_crah, check_psychrometri
 from coolcap_training.validation.headroom import check_headroom
 from coolcap_training.validation.serving import check_serving
 
-SITES: Final = ("lab-16", "air-1mw")
-STUDY_SITE: Final = "lab-16"
-_DAYS: Final = {"lab-16": 7.0, "air-1mw": 1.0}
-_DAYS_LONG: Final = {"lab-16": 365.0, "air-1mw": 7.0}
+SITES: Final = ("lab-16", "air-1mw", "dlc-rack-scale")
+STUDY_SITES: Final = ("lab-16", "dlc-rack-scale")
+_DAYS: Final = {"lab-16": 7.0, "air-1mw": 1.0, "dlc-rack-scale": 1.0}
+_DAYS_LONG: Final = {"lab-16": 365.0, "air-1mw": 365.0, "dlc-rack-scale": 365.0}
 
 Tell = Callable[[str], None]
 
@@ -53,9 +53,12 @@ def validate(data: Path | None, *, is_long: bool = False, tell: Tell = _silent) 
             )
             for site in sites
         ),
-        (
-            f"headroom of {STUDY_SITE}",
-            lambda: check_headroom(load_site(STUDY_SITE), is_long=is_long),
+        *(
+            (
+                f"headroom of {name}",
+                lambda name=name: check_headroom(load_site(name), is_long=is_long),
+            )
+            for name in STUDY_SITES
         ),
     ]
     found: list[Found] = []
