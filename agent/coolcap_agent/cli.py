@@ -290,6 +290,9 @@ def demo(
         str,
         typer.Option(help="How the plant is reached: simulated, bacnet, modbus, redfish, opcua."),
     ] = "simulated",
+    fault: Annotated[
+        str, typer.Option(help="Fault of a GPU midway, NAME or NAME=VALUE; a wrong one lists all.")
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of report and logs.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -306,6 +309,7 @@ def demo(
             speed=speed,
             keep_running=keep_running,
             plant=plant,
+            fault=fault,
             out=out,
             as_json=as_json,
         )

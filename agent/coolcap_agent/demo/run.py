@@ -24,6 +24,7 @@ from rich.console import Console
 from coolcap_agent.controller.client import Operator
 from coolcap_agent.demo.configs import CONTROL, OPERATOR, Files, Scenario, write_configs
 from coolcap_agent.demo.field import SIMULATED, start_device
+from coolcap_agent.demo.gpu_fault import GpuFault, injected, read_fault
 from coolcap_agent.demo.live import Progress
 from coolcap_agent.demo.processes import DemoError, Processes, interruptible
 from coolcap_agent.demo.report import ReportInput, write_report
@@ -78,6 +79,7 @@ def run_demo(
     out: Path | None = None,
     as_json: bool = False,
     plant: str = SIMULATED,
+    fault: str = "",
 ) -> int:
     """Run the demonstration; returns the exit status.
 
@@ -89,11 +91,13 @@ def run_demo(
         out: Folder of report, configs and logs; a new one under ``out/`` if None.
         as_json: Print one JSON object instead of a table.
         plant: How the plant agent reaches the hall, one of ``PROTOCOLS``.
+        fault: Fault of a GPU midway, ``NAME`` or ``NAME=VALUE`` of ``sim.faults``; empty: none.
 
     Raises:
         CoolcapError: If the site has a problem, or a daemon fails.
     """
     started_s = time.monotonic()
+    gpu_fault = read_fault(fault) if fault else None
     console = Console(stderr=as_json, highlight=False)
     folder = (out or Path("out") / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}").resolve()
     scenario = Scenario(
@@ -115,7 +119,9 @@ def run_demo(
         f"on {len(layout.nodes)} nodes; starting {len(files.configs)} processes"
     )
     with ThreadPoolExecutor(1, initializer=_step_back) as pool:
-        rivals, restored = _run_processes(files, scenario, console, pool, compare=not keep_running)
+        rivals, restored = _run_processes(
+            files, scenario, console, pool, compare=not keep_running, fault=gpu_fault
+        )
     results = [_live(files), *rivals]
     reference = next((r for r in results if r.name == REFERENCE), results[0])
     facts = _facts(files, scenario, restored, took_s=time.monotonic() - started_s)
@@ -162,6 +168,7 @@ def _run_processes(
     pool: ThreadPoolExecutor,
     *,
     compare: bool,
+    fault: GpuFault | None,
 ) -> tuple[list[Result], Restored]:
     """Run the daemons through the scenario, and the baselines beside them."""
     operator = Operator(
@@ -188,7 +195,16 @@ def _run_processes(
                 f"--tls {operator.tls_dir}`"
             )
         progress = Progress(console, operator, scenario)
-        with nullcontext() if compare else _until_interrupted(console):
+        with (
+            injected(
+                fault,
+                hall=files.hall,
+                start_s=scenario.start_time.timestamp(),
+                duration_s=scenario.duration_s,
+                console=console,
+            ),
+            nullcontext() if compare else _until_interrupted(console),
+        ):
             progress.follow(processes, until=lambda: not processes.alive("sim"), wait=time.sleep)
         processes.stop("sim")
         if not files.truth.exists():
