@@ -356,6 +356,8 @@ class SimulatedPlant:
     ) -> None:
         """Set which share of a kind of device is fit to run, 0 to 1; None leaves it alone.
 
+        Faults of a plan come on top of it.
+
         Raises:
             ValueError: If a share is outside 0 to 1.
         """
@@ -366,6 +368,7 @@ class SimulatedPlant:
             values = np.asarray(share, dtype=np.float64)
             if not np.all((values >= 0.0) & (values <= 1.0)):
                 raise ValueError(f"available share of {name} is {share}; 0 to 1 is allowed")
+            self._faults.allow(f"{name}_available_ratio", values)
             self._batch.set("inputs", f"{name}_available_ratio", values)
 
     def totals(self) -> Totals:

@@ -5,7 +5,10 @@
     site = "lab-16"                     # a shipped site, or a path ending in .toml
     seed = 1
     weather = "greensboro"              # optional: a weather of the site, else its first
-    randomise_ratio = 0.0               # optional: 0 is the nominal plant, 1 one far from it
+    workload = "recorded-2023"          # optional: a profile of generated work, shipped or a file
+trace = "csv:week.csv"              # optional: recorded work in place of generated
+fault_plan = "plan.toml"            # optional: trips and failing sensors, planned or drawn
+randomise_ratio = 0.0               # optional: 0 is the nominal plant, 1 one far from it
     start_time = "2025-07-15T00:00:00Z" # site time of the first frame
     duration_s = 86400.0                # site time to simulate
     period_s = 30.0                     # site time per step; setpoints act from one to the next
@@ -79,6 +82,9 @@ class SimConfig:
         start_timeout_s: The same for the first frame.
         speed: At most so many site seconds per real second; None: as fast as acknowledged.
         faults: Faults of the cooling plant.
+        workload: Profile of generated work; None: the site's.
+        trace: Recorded work, ``KIND:FILE``; None: the site's or generated.
+        fault_plan: Plan of trips and failing sensors; None for none.
         log: How to log.
     """
 
@@ -96,6 +102,9 @@ class SimConfig:
     start_timeout_s: float = 30.0
     speed: float | None = None
     faults: tuple[PlantFault, ...] = ()
+    workload: str | None = None
+    trace: str | None = None
+    fault_plan: str | None = None
     log: LogConfig = field(default_factory=LogConfig)
 
 
@@ -132,8 +141,20 @@ def _read(root: Table, *, folder: Path) -> SimConfig:
             else None
         ),
         faults=tuple(_read_fault(table) for table in root.take_tables("faults", needed=False)),
+        workload=_take_named(root, "workload", folder),
+        trace=_take_named(root, "trace", folder),
+        fault_plan=_take_named(root, "fault_plan", folder),
         log=read_log_config(root.take_table("log", needed=False)),
     )
+
+
+def _take_named(table: Table, key: str, folder: Path) -> str | None:
+    """Take a name or a file, which may stand after ``KIND:`` and lies in the config's folder."""
+    if not table.has(key):
+        return None
+    kind, found, file = table.take_str(key).rpartition(":")
+    is_file = bool(found) or file.endswith(".toml")
+    return f"{kind}{found}{folder / file}" if is_file else file
 
 
 def _take_period(table: Table, key: str) -> float:

@@ -36,6 +36,7 @@ class PlantFaults:
         self._levers = tuple(levers)
         self._state = FaultState(site.layout, plants=batch.size)
         self._start_s = np.zeros(batch.size)
+        self._allowed = np.ones((len(TRIPS), batch.size))
         self._commanded_w = np.zeros((batch.size, site.layout.group_count))
 
     @property
@@ -49,6 +50,7 @@ class PlantFaults:
         Raises:
             ConfigError: If the plan names what the site has not.
         """
+        self._allowed[:, b] = 1.0
         if plan is None and not self.in_use:
             return
         if plan is not None:
@@ -74,10 +76,8 @@ class PlantFaults:
         batch, state = self._batch, self._state
         if self.in_use:
             changed = state.turn(self._now_s())
-            for k, name in enumerate(_AVAILABLE if changed else ()):
-                shares = batch.get("inputs", name)
-                shares[changed] = state.available[changed, k]
-                batch.set("inputs", name, shares)
+            for k, name in enumerate(_AVAILABLE):
+                batch.set("inputs", name, np.minimum(self._allowed[k], state.available[:, k]))
             if changed:
                 self._restore(changed)
             effective_w = state.effective_caps_w(self._commanded_w, dt_s=dt_s)
@@ -103,6 +103,10 @@ class PlantFaults:
                 values = batch.get("inputs", name)
                 values[silent] = site.limits.lever_default[k]
                 batch.set("inputs", name, values)
+
+    def allow(self, name: str, share: FloatArray) -> None:
+        """Take the share of equipment that is fit to run but for faults, shape ``[B]``."""
+        self._allowed[_AVAILABLE.index(name)] = share
 
     def heard(self, setpoints: Setpoints) -> Setpoints:
         """Return the part that agents hear, or answer to; arrays have the axis ``[B]``."""
@@ -153,4 +157,5 @@ class PlantFaults:
             self._commanded_w[:] = self._batch.get("group_inputs", "power_cap_w")
         self._commanded_w[target] = other.held_caps_w()[source]
         self._start_s[target] = other._start_s[source]
+        self._allowed[:, target] = other._allowed[:, source]
         self._state.copy_member(target, other._state, source)

@@ -98,3 +98,18 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
 def test_period_the_plant_model_cannot_step_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"period_s = 20 s .* one of 5, 10, 15, 30 s is needed"):
         read(tmp_path, SMALLEST + "period_s = 20.0")
+
+
+def test_named_files_are_relative_to_the_configs_folder(tmp_path: Path) -> None:
+    path = tmp_path / "sim.toml"
+    path.write_text(
+        'site = "lab-16"\nstart_time = "2025-07-15T00:00:00Z"\nhall_file = "hall"\n'
+        'workload = "recorded-2023"\ntrace = "csv:week.csv"\nfault_plan = "plan.toml"\n',
+        encoding="utf-8",
+    )
+
+    found = read_sim_config(path)
+
+    assert found.workload == "recorded-2023"
+    assert found.trace == f"csv:{tmp_path / 'week.csv'}"
+    assert found.fault_plan == str(tmp_path / "plan.toml")

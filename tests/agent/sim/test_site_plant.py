@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,41 @@ def test_process_ends_in_good_order_on_sigterm(tmp_path: Path) -> None:
     assert (hall.state, hall.time_s()) == (State.ENDED, START_S)
     summary = json.loads((tmp_path / "truth.json").read_text())
     assert (summary["completed"], summary["totals"]["elapsed_s"]) == (False, 0.0)
+
+
+def test_a_plan_of_faults_and_other_work_reach_the_plant_model(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text(
+        '[[events]]\nkind = "crah-trip"\nstart_s = 0\nduration_s = 86400\nvalue = 0.5\n',
+        encoding="utf-8",
+    )
+    settings = replace(
+        config(tmp_path, duration_s=60.0),
+        fault_plan=str(tmp_path / "plan.toml"),
+        workload="recorded-2023",
+    )
+    plant = load_site_plant(settings)
+
+    SimulationHost(plant, plant.limits, settings).run()
+
+    assert plant.read_truth().of_plant("crah_available_ratio") == 0.5
+
+
+def test_faults_that_only_real_processes_can_have_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="agent-silence cannot be simulated beside agents"):
+        load_site_plant(replace(config(tmp_path), fault_plan="standard"))
+
+
+def test_everything_wrong_with_what_is_named_is_said_at_once(tmp_path: Path) -> None:
+    settings = replace(
+        config(tmp_path, weather="atlantis"), trace="csv:/none.csv", workload="friday"
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        load_site_plant(settings)
+
+    for said in (
+        "weather: ",
+        "trace: /none.csv: cannot be read",
+        "workload: friday: is no shipped",
+    ):
+        assert said in str(caught.value)
