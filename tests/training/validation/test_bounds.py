@@ -8,7 +8,7 @@ from coolcap_envs.site import load_site
 from coolcap_training.validation.bounds import check_bounds, check_tower_bound
 
 
-@pytest.mark.parametrize("site", ["lab-16", "air-1mw"])
+@pytest.mark.parametrize("site", ["lab-16", "air-1mw", "dlc-rack-scale"])
 def test_shipped_sites_keep_every_bound(site: str) -> None:
     checks = check_bounds(load_site(site)).checks
     assert [check.name for check in checks if check.status != "met"] == []

@@ -111,18 +111,24 @@ def _levers(site: Site, count: int, **values: FloatArray | float) -> FloatArray:
     return levers
 
 
-def _held_hour(site: Site, levers: FloatArray) -> dict[str, FloatArray]:
-    """Return energies of an hour after two hours of settling, and the inlets at its end."""
-    plant = twins(site, levers, weather=site.weathers[0], seed=3, start_time_s=_MIDDAY_S)
+def _held_hour(
+    site: Site, levers: FloatArray, *, weather: str | None = None
+) -> dict[str, FloatArray]:
+    """Return energies of an hour after two hours of settling, and temperatures at its end."""
+    year = weather or site.weathers[0]
+    plant = twins(site, levers, weather=year, seed=3, start_time_s=_MIDDAY_S)
     plant.advance(_SETTLE_S)
     before = plant.totals()
     plant.advance(_MEASURE_S)
     after = plant.totals()
-    work = after.work_gpu_h - before.work_gpu_h
+    work, truth = after.work_gpu_h - before.work_gpu_h, plant.read_truth()
     return {
         "it": (after.it_energy_kwh - before.it_energy_kwh) / work,
         "facility": (after.facility_energy_kwh - before.facility_energy_kwh) / work,
-        "inlet": plant.read_truth().of_plant("inlet_temp_max_c"),
+        "inlet": truth.of_plant("inlet_temp_max_c"),
+        "coolant": truth.of_plant("cdu_supply_temp_c"),
+        "dew_point": truth.of_plant("dew_point_c"),
+        "wet_bulb": truth.of_plant("wet_bulb_temp_c"),
     }
 
 
@@ -173,6 +179,73 @@ def _containment(site: Site) -> Check:
     )
 
 
+def _liquid(site: Site) -> list[Check]:
+    """Return what coolant must keep to: dew point, leakage, a price for every kind of cooling."""
+    coolant = np.array([22.0, 30.0, 36.0, 42.0])
+    levers = _levers(
+        site,
+        coolant.size,
+        cdu_supply_temp_setpoint_c=coolant,
+        chw_supply_temp_setpoint_c=18.0,
+        supply_air_temp_setpoint_c=25.0,
+    )
+    held = _held_hour(site, levers, weather="miami" if "miami" in site.weathers else None)
+    slope = np.polyfit(held["coolant"], np.log(held["it"]), 1)[0]
+    leakage = max(model.device["device_leakage_per_k"] for model in site.gpu_models.values())
+    rows = coolant.size
+    return [
+        Check(
+            name=f"{site.name}: {name}",
+            source=source,
+            metric=metric,
+            value=float(value),
+            target=target,
+            is_upper=is_upper,
+            rows=rows,
+            note=note,
+        )
+        for name, source, metric, value, target, is_upper, note in (
+            (
+                "coolant stays above the dew point",
+                "ASHRAE TC 9.9, liquid cooling: at least 2 K; 0.2 K for the loop that holds it",
+                "least margin of coolant over the hall's dew point, K",
+                (held["coolant"] - held["dew_point"]).min(),
+                1.8,
+                False,
+                "chilled water at its warmest, so that coils dry the hall least",
+            ),
+            (
+                "warm coolant costs IT energy",
+                "leakage of the GPU model",
+                "rise of IT energy per work and kelvin of coolant",
+                slope,
+                0.0,
+                False,
+                "",
+            ),
+            (
+                "warm coolant costs no more than leakage",
+                "leakage of the GPU model",
+                "the same over leakage per kelvin",
+                slope / leakage,
+                1.0,
+                True,
+                "GPUs are a part of IT power",
+            ),
+            (
+                "coolant never below the wet bulb",
+                "second law",
+                "least coolant less outdoor wet bulb, K",
+                (held["coolant"] - held["wet_bulb"]).min(),
+                0.0,
+                False,
+                "dry coolers with pads cannot pass the wet bulb",
+            ),
+        )
+    ]
+
+
 def check_bounds(site: Site) -> Found:
     """Check laws and the whole plant of ``site``."""
-    return Found(checks=[*_chiller(site), *_servers(site), _containment(site)])
+    of_racks = _liquid(site) if site.is_liquid else _servers(site)
+    return Found(checks=[*_chiller(site), *of_racks, _containment(site)])

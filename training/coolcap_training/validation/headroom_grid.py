@@ -15,12 +15,12 @@ SUPPLY_C: Final = (22.0, 23.0, 24.0, 24.5, 25.0, 25.5)
 CHW_C: Final = (12.0, 15.0, 16.5, 18.0)
 TOWER_APPROACH_K: Final = (2.5, 4.0, 6.0)
 FLOW: Final = (0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
-LIQUID_SUPPLY_C: Final = (23.0, 24.5)
+LIQUID_SUPPLY_C: Final = (24.5,)
 LIQUID_CHW_C: Final = (15.0, 18.0)
 LIQUID_APPROACH_K: Final = (4.0,)
 LIQUID_AIR_FLOW: Final = (0.6, 0.75)
-COOLANT_C: Final = (26.0, 29.0, 32.0, 35.0, 37.0, 39.0, 41.0, 43.0)
-COOLANT_FLOW: Final = (0.55, 0.65, 0.75, 0.85, 1.0)
+COOLANT_C: Final = (28.0, 31.0, 34.0, 37.0, 40.0, 43.0)
+COOLANT_FLOW: Final = (0.55, 0.7, 0.85, 1.0)
 """With liquid cooling the grid is fine where most of the heat goes and coarse in what air takes."""
 _COIL_MIN_K: Final = 5.0
 """Water must enter the coils this much below the supply air, or the coil cannot hold it."""
