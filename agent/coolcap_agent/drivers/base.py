@@ -220,7 +220,7 @@ class Holder(StrEnum):
 class LeverReading:
     """What a lever is set to, by whom, and for people why it is not ours.
 
-    ``local_value`` is what would be in force if our value were taken away; NaN where only the
+    ``local_value`` is what would be in force if our value were taken away; None where only the
     equipment knows.
     """
 
@@ -228,7 +228,7 @@ class LeverReading:
     value: float
     holder: Holder
     message: str = ""
-    local_value: float = float("nan")
+    local_value: float | None = None
 
 
 class CoolingDriver(Protocol):

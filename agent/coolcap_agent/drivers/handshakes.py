@@ -24,6 +24,8 @@ class HandshakeKeeper(Generic[A]):
         self._handshake = handshake
         self._beat = 0
         self._lock = asyncio.Lock()
+        self.turn = asyncio.Lock()
+        """Held while a lever's value is written and enabled: one lever at a time comes in force."""
 
     async def overridden(self, device: Equipment[A]) -> str:
         """Return why a person may have taken the device over, empty if the switch is off."""
@@ -37,12 +39,16 @@ class HandshakeKeeper(Generic[A]):
             return f"override switch {point} is unknown: {sample.problem}"
         return f"override switch {point} is on ({sample.raw:g})" if sample.raw else ""
 
+    async def enabled(self, device: Equipment[A]) -> bool:
+        """Return whether the equipment follows our setpoints."""
+        return (await device.command_at(self._handshake.enable.address)).ours == 1.0
+
     async def keep(self, device: Equipment[A]) -> None:
         """Beat once and switch enable on if it is not."""
         await self.beat(device)
         enable = self._handshake.enable.address
         async with self._lock:
-            if (await device.command_at(enable)).ours != 1.0:
+            if not await self.enabled(device):
                 await device.write(enable, 1.0)
 
     async def beat(self, device: Equipment[A]) -> None:

@@ -65,7 +65,9 @@ class Ledger(Generic[A]):
             value=value,
             holder=holder,
             message=message,
-            local_value=self.point.point.value_of(command.beneath),
+            local_value=(
+                None if math.isnan(command.beneath) else self.point.point.value_of(command.beneath)
+            ),
         )
 
     async def write(self, device: Equipment[A], value: float, *, settle_s: float) -> None:
@@ -86,6 +88,25 @@ class Ledger(Generic[A]):
             await device.write(address, self.point.point.raw_of(value))
             await self._see_effect(device, value, settle_s=settle_s)
             self._entry.written = value
+
+    async def align(self, device: Equipment[A]) -> None:
+        """Write what the equipment follows where our value stands, so that nothing leaps.
+
+        A value of ours that is not followed, because the heartbeat was late, would otherwise come
+        in force with the next enable.
+        """
+        async with self._lock:
+            if self._entry is None or self.point.feedback is None:
+                return
+            command = await device.command_at(self.point.point.address)
+            follows = await self._value_in_force(device, command)
+            if not math.isfinite(follows) or not self._is_ours(self._entry, command):
+                return
+            if self._is_followed(command, follows):
+                return
+            self._entry.attempted = follows
+            await device.write(self.point.point.address, self.point.point.raw_of(follows))
+            self._entry.written = follows
 
     async def see_followed(self, device: Equipment[A], value: float, *, settle_s: float) -> None:
         """See that the equipment follows ``value`` where it says so at a point of its own.

@@ -159,6 +159,7 @@ class PointDriver(Generic[D, A]):
         if not readings:
             raise _worst(lever, errors, done=0)
         holders = {r.holder for r in readings}
+        local = [r.local_value for r in readings if r.local_value is not None]
         holder = Holder.OTHER if Holder.OTHER in holders else Holder.LOCAL
         said = [r.message for r in readings if r.message] + [str(e) for e in errors]
         return LeverReading(
@@ -166,7 +167,7 @@ class PointDriver(Generic[D, A]):
             value=sum(r.value for r in readings) / len(readings),
             holder=Holder.OURS if holders == {Holder.OURS} else holder,
             message=f"{lever}: {'; '.join(said)}" if said else "",
-            local_value=sum(r.local_value for r in readings) / len(readings),
+            local_value=sum(local) / len(local) if len(local) == len(ledgers) else None,
         )
 
     def set_setpoint(self, lever: str, *, value: float) -> None:
@@ -317,10 +318,21 @@ class PointDriver(Generic[D, A]):
         handshake = self._handshakes.get(device.name)
         if handshake is not None and (why := await handshake.overridden(device)):
             raise Overridden(f"{ledger.point.lever} {value:g} was not written: {why}")
-        await ledger.write(device, value, settle_s=settle_s)
-        if handshake is not None:
-            await handshake.keep(device)
+        if handshake is None:
+            await ledger.write(device, value, settle_s=settle_s)
+        else:
+            async with handshake.turn:
+                if not await handshake.enabled(device):
+                    await self._align_others(ledger, device)
+                await ledger.write(device, value, settle_s=settle_s)
+                await handshake.keep(device)
         await ledger.see_followed(device, value, settle_s=settle_s)
+
+    async def _align_others(self, ledger: Ledger[A], device: Equipment[A]) -> None:
+        """Before an enable, let no other lever's old value come into force with it."""
+        for other in (one for several in self._ledgers.values() for one in several):
+            if other is not ledger and other.point.point.device == device.name:
+                await other.align(device)
 
     async def _release(self, ledger: Ledger[A], device: Equipment[A]) -> None:
         if left := await ledger.give_back(device):

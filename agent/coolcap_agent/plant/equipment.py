@@ -133,5 +133,5 @@ def in_force(reading: LeverReading) -> InForce:
         effective=reading.value,
         local=reading.holder is Holder.LOCAL,
         overridden=overridden,
-        local_value=reading.local_value,
+        local_value=math.nan if reading.local_value is None else reading.local_value,
     )

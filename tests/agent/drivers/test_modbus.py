@@ -91,6 +91,22 @@ class TestModbus(FieldDriverSuite):
         assert rig.driver.read_lever(LEVER).holder is Holder.LOCAL
         assert "not followed" in rig.driver.read_lever(LEVER).message
 
+    def test_enable_lets_no_old_value_of_another_lever_come_into_force(
+        self, rig: ModbusRig
+    ) -> None:
+        """The heartbeat was late, the equipment went back; one lever is commanded again."""
+        rig.driver.set_setpoint(LEVER, value=13.0)
+        rig.driver.set_setpoint("supply_air_temp_setpoint_c", value=22.0)
+        rig.clock.time_s += 1.1 * HEARTBEAT_TIMEOUT_S
+        rig.plc.virtual.cycle()
+        back = dict(rig.hall.written)
+
+        rig.driver.set_setpoint("supply_air_temp_setpoint_c", value=20.5)
+
+        assert back[LEVER] == 10.0
+        assert rig.hall.written[LEVER] == 10.0
+        assert rig.hall.written["supply_air_temp_setpoint_c"] == 20.5
+
     def test_enable_is_dropped_with_the_last_lever_released(self, rig: ModbusRig) -> None:
         rig.driver.set_setpoint(LEVER, value=13.0)
         rig.driver.set_setpoint("supply_air_temp_setpoint_c", value=22.0)
