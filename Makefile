@@ -20,7 +20,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-servers outages screenshots bench-telemetry bench-dashboards lint format bench bench-node campaign-node nvml proto clean
+.PHONY: help setup demo test test-servers outages screenshots bench-telemetry bench-dashboards lint format bench bench-node bench-plant campaign-node campaign-plant nvml proto clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -69,6 +69,12 @@ campaign-node: $(DEV_READY)  ## Kill and break node agents in every known way, a
 
 bench-node: $(DEV_READY)  ## Measure CPU time, memory and latency of a node agent with 8 GPUs
 	PYTHONPATH=tests $(BIN)/python -m support.node_bench $(ARGS)
+
+campaign-plant: $(DEV_READY)  ## Take plant agents through faults on every protocol, and print counts
+	PYTHONPATH=tests $(BIN)/python -m support.plant_campaign $(ARGS)
+
+bench-plant: $(DEV_READY)  ## Poll 500 points over every protocol; time and memory of the agent
+	$(BIN)/python scripts/bench_polling.py $(ARGS)
 
 nvml: $(RUN_READY)  ## Build the simulated libnvidia-ml.so.1 and print where it is (needs gcc)
 	$(BIN)/python -m coolcap_agent.nvml_simulator build
