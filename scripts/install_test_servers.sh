@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Install the programs that some tests talk to, from Debian's or Ubuntu's packages: InfluxDB 1 with
-# nginx in front of it, VictoriaMetrics, Prometheus, and Chromium. Without them those tests are skipped
-# and say so.
+# nginx in front of it, VictoriaMetrics, Prometheus, Chromium, and etcd. Without them those tests are
+# skipped and say so.
 # usage: install_test_servers.sh
 set -euo pipefail
 
-packages=(influxdb nginx-light victoria-metrics prometheus chromium)
+packages=(influxdb nginx-light victoria-metrics prometheus chromium etcd-server)
 PATH=$PATH:/usr/sbin
 
 missing=()
@@ -13,6 +13,7 @@ for package in "${packages[@]}"; do
   case $package in
     influxdb) program=influxd ;;
     nginx-light) program=nginx ;;
+    etcd-server) program=etcd ;;
     *) program=$package ;;
   esac
   command -v "$program" >/dev/null || missing+=("$package")
