@@ -106,9 +106,11 @@ def _sim(path: Path) -> None:
 
 
 def _site(path: Path) -> None:
+    from coolcap_agent.sim.site_check import check_simulation
     from coolcap_envs.safety.site_limits import load_site_limits
 
     load_site_limits(path)
+    check_simulation(path)
 
 
 def _bundle(path: Path) -> None:

@@ -20,7 +20,7 @@ from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.telemetry import BoolArray, Telemetry
 from coolcap_envs.demand_response import BudgetCalls
 from coolcap_envs.episode_check import check_settings
-from coolcap_envs.faults.plan import load_plan
+from coolcap_envs.faults.plan import FaultPlan, as_plan
 from coolcap_envs.physics.hall import YEAR_START_S
 from coolcap_envs.reward import WORK_VALUE_DEFAULT, Reward, Weights, evaluate
 from coolcap_envs.safety.limits import Limits
@@ -79,7 +79,7 @@ class EpisodeSettings:
         workload: Profile of generated work, a shipped name or a file, in place of the site's.
         trace: Recorded work in place of the site's, ``azure-llm:FILE``, ``alibaba-gpu:FILE`` or
             ``csv:FILE``.
-        faults: Plan of what goes wrong, a shipped name or a file; None for nothing.
+        faults: What goes wrong: a plan, the name of a shipped one or a file; None for nothing.
         demand_response: File of windows in which budgets are lowered; None for none.
     """
 
@@ -93,7 +93,7 @@ class EpisodeSettings:
     plant_seed: int | None = None
     workload: str | None = None
     trace: str | None = None
-    faults: str | None = None
+    faults: str | FaultPlan | None = None
     demand_response: str | None = None
 
 
@@ -238,7 +238,7 @@ class Episodes:
             weather=weather,
             workload=None if settings.workload is None else load_profile(settings.workload),
             trace=settings.trace,
-            faults=None if settings.faults is None else load_plan(settings.faults),
+            faults=as_plan(settings.faults),
         )
         self._calls.start(
             b, settings.demand_response, utc_offset_h=load_weather(weather).utc_offset_h

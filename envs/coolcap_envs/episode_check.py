@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from coolcap_envs.contract.errors import ConfigError
 from coolcap_envs.demand_response import DemandResponse, read_schedule
-from coolcap_envs.faults.plan import load_plan
+from coolcap_envs.faults.plan import as_plan
 from coolcap_envs.site import Site
 from coolcap_envs.weather import load_weather
 from coolcap_envs.workload.profile import load_profile
@@ -34,10 +34,14 @@ def check_settings(settings: "EpisodeSettings", site: Site) -> None:
     def schedule(name: str) -> DemandResponse:
         return DemandResponse(read_schedule(name), site.limits, origin=name)
 
+    def check_plan() -> None:
+        if plan := as_plan(settings.faults):
+            plan.check(site.layout)
+
     try_out("weather", settings.weather, load_weather)
     try_out("workload", settings.workload, load_profile)
     try_out("trace", settings.trace, lambda name: open_trace(name, site))
-    try_out("faults", settings.faults, lambda name: load_plan(name).check(site.layout))
+    try_out("faults", "plan", lambda _: check_plan())
     try_out("demand_response", settings.demand_response, schedule)
     if problems:
         raise ConfigError("episode settings", problems)

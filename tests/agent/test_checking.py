@@ -6,6 +6,7 @@ import pytest
 
 from coolcap_agent.certs import make_pki
 from coolcap_agent.checking import check
+from coolcap_envs.contract.config import site_path
 from support.small_site import SMALL_SITE
 from support.tiny_bundle import write_tiny_bundle
 
@@ -38,6 +39,23 @@ def test_site_file_is_recognised_and_all_its_problems_told(tmp_path: Path) -> No
     report = check(path)
     assert report.kind == "site"
     assert len(report.problems) >= 2
+
+
+def test_a_site_whose_price_file_is_wrong_is_refused_with_the_file(tmp_path: Path) -> None:
+    price = tmp_path / "price.csv"
+    price.write_text("time_utc,price_usd_per_kwh\n2023-01-01T00:00:00Z,1\n2023-01-01T00:00:00Z,1\n")
+    path = tmp_path / "site.toml"
+    path.write_text(
+        site_path("lab-16").read_text(encoding="utf-8")
+        + '\n[simulation.grid.price]\nfile = "price.csv"\nsource = "made up"\n'
+    )
+
+    problems = "; ".join(check(path).problems)
+
+    assert (
+        f"simulation.grid.price.file {price}: the hour of the row before stands again" in problems
+    )
+    assert "has 2 hours; a year of 8760 is needed" in problems
 
 
 def test_simulation_is_recognised(tmp_path: Path) -> None:

@@ -162,6 +162,15 @@ def shipped_plans() -> tuple[str, ...]:
     return tuple(sorted(f.name.removesuffix(".toml") for f in folder.iterdir()))
 
 
+def as_plan(faults: "str | FaultPlan | None") -> "FaultPlan | None":
+    """Return a plan from its name, its file or itself.
+
+    Raises:
+        ConfigError: With every problem of the file at once.
+    """
+    return load_plan(faults) if isinstance(faults, str) else faults
+
+
 @lru_cache(maxsize=32)
 def load_plan(name: str) -> FaultPlan:
     """Return a plan: the name of a shipped one, or a path ending in ``.toml``.

@@ -5,7 +5,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 from coolcap_envs.episode import STEP_S, EpisodeSettings
+from coolcap_envs.faults.plan import FaultPlan
 
+_NAMES = ("weather", "workload", "trace", "faults", "demand_response")
 _ALLOWED = tuple(f.name for f in fields(EpisodeSettings))
 
 
@@ -17,6 +19,10 @@ def with_options(settings: EpisodeSettings, options: Mapping[str, Any] | None) -
     """
     given = dict(options or {})
     problems = [f"unknown option {key!r}" for key in given if key not in _ALLOWED]
+    for key in _NAMES:
+        kinds = (str, FaultPlan) if key == "faults" else (str,)
+        if given.get(key) is not None and not isinstance(given[key], kinds):
+            problems.append(f"{key} = {given[key]!r} is not a name or a file")
     if isinstance(given.get("work_value"), int | float):
         given["work_value"] = (float(given["work_value"]), float(given["work_value"]))
     if not float(given.get("duration_s", STEP_S)) >= STEP_S:

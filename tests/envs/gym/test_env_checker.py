@@ -8,7 +8,10 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import FlattenObservation
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
+from coolcap_envs.contract.errors import ConfigError
 from coolcap_envs.contract.observation import GROUP_FEATURES, PLANT_FEATURES
+from coolcap_envs.faults.kinds import FaultKind
+from coolcap_envs.faults.plan import FaultEvent, FaultPlan
 
 ENV_ID = "coolcap_envs.gym:coolcap/DataCenter-v0"
 
@@ -87,3 +90,21 @@ def test_every_problem_of_the_options_is_reported_at_once(
     assert "work_value = 7 to 7 is not a range within 0 to 5" in text
     assert "duration_s = 1.0 s is below one step of 30 s" in text
     assert "options are duration_s, work_value" in text
+
+
+def test_what_an_episode_names_is_given_by_options_and_checked(
+    env: gymnasium.Env[dict[str, np.ndarray], np.ndarray],
+) -> None:
+    with pytest.raises(ValueError, match="faults = 3 is not a name or a file"):
+        env.reset(options={"faults": 3, "trace": 1.5})
+    with pytest.raises(ConfigError, match=r"episode settings: .*no shipped plan of faults"):
+        env.reset(options={"faults": "monday"})
+
+    trip = FaultEvent(kind=FaultKind.CRAH_TRIP, start_s=0.0, duration_s=600.0)
+    warm = {}
+    for faults in (None, FaultPlan(events=(trip,))):
+        env.reset(seed=2, options={"weather": "sand-point", "faults": faults})
+        for _ in range(4):
+            *_, info = env.step(np.zeros(20, dtype=np.float32))
+        warm[faults is not None] = info["costs"]["inlet_temp"]
+    assert warm[True] > warm[False] == 0.0
