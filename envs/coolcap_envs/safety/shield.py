@@ -33,6 +33,7 @@ from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.signals import GROUP_COLUMN, PLANT_COLUMN
 from coolcap_envs.contract.telemetry import BoolArray, FloatArray, Telemetry
 from coolcap_envs.safety.budget import allocate, other_power_w
+from coolcap_envs.safety.coolant import colder_coolant
 from coolcap_envs.safety.limits import Limits
 from coolcap_envs.safety.worth import worth_of
 
@@ -371,9 +372,11 @@ def _project_plant(
         )
         least_known[..., column] = known(signal)
         least_bits[column] = bit
-    return safe_lever(
+    now = np.where(np.isfinite(in_force), in_force, limits.lever_default)
+    asked, is_colder = colder_coolant(asked, now, telemetry, limits, hold_k=GPU_TEMP_HOLD_K)
+    value, reasons = safe_lever(
         asked=asked,
-        now=np.where(np.isfinite(in_force), in_force, limits.lever_default),
+        now=now,
         low=limits.lever_low,
         high=limits.lever_high,
         rise=limits.lever_rise_max_per_min * (dt_s / 60.0),
@@ -386,3 +389,4 @@ def _project_plant(
         least_bit=least_bits,
         is_least_known=least_known,
     )
+    return value, flagged(reasons, is_colder, _GPU_TEMP)
