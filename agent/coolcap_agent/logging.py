@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -31,7 +32,10 @@ def read_log_config(table: Table) -> LogConfig:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line, times in UTC."""
+    """One JSON object per line, times in UTC.
+
+    Lines of faults have the keys ``fault``, what is concerned, and ``phase``, ``begin`` or ``end``.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
@@ -41,6 +45,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        for key in ("fault", "phase"):
+            if (value := getattr(record, key, None)) is not None:
+                line[key] = value
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
@@ -59,28 +66,51 @@ def set_up_logging(config: LogConfig) -> None:
 
 
 class FaultLog:
-    """Logs a fault when it begins and when it ends, and remembers what is wrong now."""
+    """Logs a fault when it begins and when it ends, and remembers what is wrong now.
+
+    The first word of a key names the device. Safe to use from several threads.
+    """
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
-        self._open: dict[str, str] = {}
+        self._open: dict[str, dict[str, str]] = {}
+        self._lock = threading.Lock()
 
     @property
     def present(self) -> dict[str, str]:
         """Return the faults that last, message by key."""
-        return dict(self._open)
+        with self._lock:
+            return {key: text for of in self._open.values() for key, text in of.items()}
+
+    def message(self, key: str) -> str:
+        """Return what is wrong with ``key``, empty if it is well."""
+        with self._lock:
+            return self._open.get(_device(key), {}).get(key, "")
 
     def about(self, device: str) -> str:
         """Return what is wrong with a device: the messages of keys whose first word it is."""
-        return "; ".join(text for key, text in self._open.items() if key.split()[0] == device)
+        with self._lock:
+            return "; ".join(self._open.get(device, {}).values())
 
     def begin(self, key: str, message: str) -> None:
         """Note that ``key`` is at fault; logged if it was not before."""
-        if key not in self._open:
-            self._log.warning("%s", message)
-        self._open[key] = message
+        with self._lock:
+            of_device = self._open.setdefault(_device(key), {})
+            known = key in of_device
+            of_device[key] = message
+        if not known:
+            self._log.warning("%s", message, extra={"fault": key, "phase": "begin"})
 
     def end(self, key: str, message: str) -> None:
         """Note that ``key`` is well; logged if it was not before."""
-        if self._open.pop(key, None) is not None:
-            self._log.info("%s", message)
+        with self._lock:
+            of_device = self._open.get(_device(key), {})
+            known = of_device.pop(key, None) is not None
+            if known and not of_device:
+                del self._open[_device(key)]
+        if known:
+            self._log.info("%s", message, extra={"fault": key, "phase": "end"})
+
+
+def _device(key: str) -> str:
+    return key.split(" ", 1)[0]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from io import StringIO
 
 import pytest
 
@@ -33,3 +34,27 @@ def test_json_log_is_one_object_per_line() -> None:
     assert "\n" not in line
     assert json.loads(line)["message"] == "GPU-ä is\nlost"
     assert json.loads(line)["level"] == "warning"
+
+
+def test_fault_is_one_line_as_it_begins_and_one_as_it_ends() -> None:
+    stream = StringIO()
+    log = logging.getLogger("faults")
+    log.setLevel(logging.INFO)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter())
+    log.addHandler(handler)
+    faults = FaultLog(log)
+
+    for _ in range(3):
+        faults.begin("GPU-a reading", "GPU-a cannot be read")
+    for _ in range(3):
+        faults.end("GPU-a reading", "GPU-a can be read again")
+
+    log.removeHandler(handler)
+    begun, ended = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (begun["fault"], begun["phase"], begun["level"]) == (
+        "GPU-a reading",
+        "begin",
+        "warning",
+    )
+    assert (ended["fault"], ended["phase"]) == ("GPU-a reading", "end")
