@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from coolcap_agent.controller.agent_address import AgentConfig, AgentKind
 from coolcap_agent.controller.fleet_state import FleetState
@@ -22,6 +24,12 @@ from coolcap_agent.logging import FaultLog
 from coolcap_proto.v1 import common_pb2
 
 log = logging.getLogger(__name__)
+
+CONNECT_SPREAD_S: Final = 0.002
+"""Per agent: TLS handshakes of a whole fleet in one instant would hold up everything else."""
+
+READY_LOOK_S: Final = 0.1
+"""Pause between two looks whether all agents are there."""
 
 Session = NodeSession | PlantSession
 
@@ -89,7 +97,11 @@ class Fleet:
 
     def start(self) -> None:
         """Begin to connect to all agents."""
-        self._tasks = [asyncio.create_task(s.run()) for s in self.sessions.values()]
+        spread_s = CONNECT_SPREAD_S * len(self.sessions)
+        self._tasks = [
+            asyncio.create_task(session.run(start_after_s=random.uniform(0.0, spread_s)))
+            for session in self.sessions.values()
+        ]
 
     async def stop(self) -> None:
         """Give all leases back and disconnect."""
@@ -193,17 +205,14 @@ class Fleet:
         loop = asyncio.get_running_loop()
         end_s = loop.time() + patience_s
         while (rest_s := end_s - loop.time()) > 0.0:
-            self._changed.clear()
             self.keep_leases(caps=leases, setpoints=leases)
             if all(
                 s.connected and (s.lease.live is not None or not leases)
                 for s in self.sessions.values()
             ):
                 return True
-            try:
-                await asyncio.wait_for(self._changed.wait(), min(rest_s, 0.2))
-            except TimeoutError:
-                continue
+            # Not with each change: every look costs as much as the fleet is large.
+            await asyncio.sleep(min(rest_s, READY_LOOK_S))
         return False
 
     def _on_change(self, name: str) -> None:

@@ -5,8 +5,8 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
@@ -22,11 +22,10 @@ from coolcap_envs.contract.setpoints import Applied, Setpoints
 from coolcap_envs.contract.telemetry import BoolArray, Telemetry
 from coolcap_envs.safety.limits import Limits
 
-T = TypeVar("T")
-
 SAME_CAP_W: Final = 0.5
 """Caps this close are the same: what devices round to anyway. One that an agent holds already is
 not sent again; with 10,000 GPUs that is most of the messages."""
+HELD_UP: Final = "this controller was too busy to hear the answer; read back before relying on it"
 THREAD_SLACK_S: Final = 1.0
 """Beyond the agents' deadline, for the event loop to come round."""
 
@@ -118,14 +117,22 @@ class RemotePlant:
         values = self._by_agent(setpoints)
         if not (answers_times_s and self._acknowledge):
             values = {name: of_agent for name, of_agent in values.items() if of_agent}
-        answers = self._in_event_loop(
-            self._fleet.command(
-                values,
-                answers_times_s=answers_times_s,
-                deadline_s=self._answer_deadline_s,
-                since_mono_s=self._read_mono_s,
-            )
+        work = self._fleet.command(
+            values,
+            answers_times_s=answers_times_s,
+            deadline_s=self._answer_deadline_s,
+            since_mono_s=self._read_mono_s,
         )
+        future = asyncio.run_coroutine_threadsafe(work, self._events)
+        try:
+            answers = future.result(self._answer_deadline_s + THREAD_SLACK_S)
+        except TimeoutError:
+            # The event loop is held up, for example while a whole fleet connects. What became of
+            # the commands is unknown; the next look tells, and decides anew.
+            future.cancel()
+            answers = {
+                name: Answer(read_back={}, refusals=(f"{name}: {HELD_UP}",)) for name in values
+            }
         return self._applied(answers, setpoints)
 
     def _by_agent(self, setpoints: Setpoints) -> dict[str, dict[str, float]]:
@@ -176,7 +183,3 @@ class RemotePlant:
             ),
             refusals=tuple(text for answer in answers.values() for text in answer.refusals),
         )
-
-    def _in_event_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(work, self._events)
-        return future.result(self._answer_deadline_s + THREAD_SLACK_S)

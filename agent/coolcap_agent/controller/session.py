@@ -217,9 +217,9 @@ class AgentSession(ABC, Generic[Request, Response]):
     @property
     def problem(self) -> str:
         """Return what is wrong and what to do; empty when all is well."""
-        present = self._faults.present
         # While it is not connected, nothing else that is known of it is of use.
-        return present.get(f"{self.name} connection") or self._faults.about(self.name)
+        unconnected = self._faults.message(f"{self.name} connection")
+        return unconnected or self._faults.about(self.name)
 
     # Commands
 
@@ -313,8 +313,9 @@ class AgentSession(ABC, Generic[Request, Response]):
 
     # Staying connected
 
-    async def run(self) -> None:
+    async def run(self, *, start_after_s: float = 0.0) -> None:
         """Connect, and again after each failure, until cancelled."""
+        await asyncio.sleep(start_after_s)
         pause_s = BACK_OFF_FIRST_S
         while True:
             address = self.config.address

@@ -15,6 +15,7 @@ SERVER_POWER_W: Final = 10_200.0
 """Rated power of a DGX H100 (NVIDIA DGX H100 User Guide)."""
 BUDGET_RATIO: Final = 0.7
 """Budget per rack over its servers' rated power; low enough that the allocator always works."""
+LEASE_TTL_S: Final = 15.0
 OVERSUBSCRIPTION: Final = 0.99
 """Each level of the tree gets this share of what its parts may take."""
 
@@ -114,23 +115,34 @@ def _budget(name: str, power_w: float, racks: list[str]) -> str:
     return f'[[budgets]]\nname = "{name}"\npower_w = {power_w:.1f}\nracks = [{listed}]\n'
 
 
-def write_folder(folder: Path, shape: FleetShape, *, policy: str) -> None:
-    """Write site, certificates and the controller's config; the agents come with the fleet file.
-
-    Args:
-        folder: Where to.
-        shape: How large the fleet is.
-        policy: Folder of a bundle, or ``rule``.
-    """
+def write_folder(folder: Path, shape: FleetShape) -> None:
+    """Write the site file and the certificates."""
     certs.make_pki(folder / "pki", agents=["plant", *shape.relay_names()])
     (folder / "site.toml").write_text(site_text(shape), encoding="utf-8")
-    (folder / "control.toml").write_text(
+
+
+def write_config(folder: Path, *, policy: str, plant_port: int, metrics_port: int) -> Path:
+    """Write the controller's config and return its path.
+
+    Args:
+        folder: Where site, certificates and fleet file are.
+        policy: Folder of a bundle, or ``rule``.
+        plant_port: Where the plant agent listens.
+        metrics_port: Where the controller shows its metrics.
+    """
+    path = folder / "control.toml"
+    path.write_text(
         f"""
 site = "site.toml"
 state_dir = "state"
 mode = "auto"
 policy = "{policy}"
-lease_ttl_s = 10.0
+lease_ttl_s = {LEASE_TTL_S}
+
+[[agents]]
+name = "plant"
+kind = "plant"
+address = "127.0.0.1:{plant_port}"
 
 [discovery.file]
 path = "fleet.toml"
@@ -143,6 +155,10 @@ ca_file = "pki/ca.crt"
 
 [telemetry]
 file = "state/telemetry.lp"
+
+[metrics]
+listen = "127.0.0.1:{metrics_port}"
 """,
         encoding="utf-8",
     )
+    return path
