@@ -20,7 +20,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-servers outages screenshots bench-telemetry bench-dashboards lint format bench bench-node bench-plant campaign-node campaign-plant nvml proto clean
+.PHONY: help setup demo test test-servers outages screenshots bench-telemetry bench-dashboards lint format bench bench-node bench-plant campaign-node campaign-plant validate validate-long nvml proto clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -75,6 +75,12 @@ campaign-plant: $(DEV_READY)  ## Take plant agents through faults on every proto
 
 bench-plant: $(DEV_READY)  ## Poll 500 points over every protocol; time and memory of the agent
 	$(BIN)/python scripts/bench_polling.py $(ARGS)
+
+validate: $(DEV_READY)  ## Hold the plant model against published data and physical bounds
+	$(BIN)/coolcap-train validate $(ARGS)
+
+validate-long: $(DEV_READY)  ## The same with balances over a year of every site; about an hour
+	$(BIN)/coolcap-train validate --long $(ARGS)
 
 nvml: $(RUN_READY)  ## Build the simulated libnvidia-ml.so.1 and print where it is (needs gcc)
 	$(BIN)/python -m coolcap_agent.nvml_simulator build
