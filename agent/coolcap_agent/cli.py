@@ -171,6 +171,14 @@ def control(config: Config) -> None:
 
 
 @app.command()
+def coordinate(config: Config) -> None:
+    """Divide a site's power budget among its halls."""
+    from coolcap_agent.coordinator.server import run_coordinator
+
+    raise typer.Exit(run_coordinator(config))
+
+
+@app.command()
 def sim(config: Config) -> None:
     """Run a simulated hall in the place of hardware."""
     from coolcap_agent.sim.config import read_sim_config
