@@ -1,5 +1,6 @@
 """One process per folder, and what is said when there are two."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -35,4 +36,25 @@ def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         pytest.raises(StateDirError, match="file/state cannot be used"),
         StateDir(tmp_path / "file" / "state"),
     ):
+        pass
+
+
+def test_folder_on_a_read_only_disk_can_be_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    An agent that was killed must restore although its disk has become read-only meanwhile.
+    """
+    with StateDir(tmp_path):
+        pass
+    real = os.open
+
+    def read_only(path: str, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_RDWR:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", read_only)
+
+    with StateDir(tmp_path), pytest.raises(StateDirError, match="in use"), StateDir(tmp_path):
         pass

@@ -108,3 +108,41 @@ def test_late_answer_of_a_call_given_up_disturbs_nobody(
                 return await worker.call(lambda: 1, deadline_s=5.0)
 
     assert asyncio.run(play()) == 1
+
+
+def test_call_whose_asker_has_gone_is_not_made(worker: Worker, gate: threading.Event) -> None:
+    made: list[str] = []
+
+    async def play() -> None:
+        first = asyncio.create_task(worker.call(gate.wait, deadline_s=5.0))
+        second = asyncio.create_task(worker.call(lambda: made.append("late"), deadline_s=5.0))
+        await asyncio.sleep(0)
+        second.cancel()
+        with suppress(asyncio.CancelledError):
+            await second
+        gate.set()
+        await first
+        await worker.call(lambda: made.append("next"), deadline_s=5.0)
+
+    asyncio.run(play())
+
+    assert made == ["next"]
+
+
+def test_answer_that_comes_after_the_event_loop_disturbs_nobody(gate: threading.Event) -> None:
+    worker = Worker("GPU-a")
+
+    async def play() -> None:
+        with pytest.raises(TimedOut):
+            await worker.call(gate.wait, deadline_s=0.02)
+
+    asyncio.run(play())
+    gate.set()
+
+    assert asyncio.run(worker_answers(worker)) == 1
+
+
+async def worker_answers(worker: Worker) -> int:
+    while True:
+        with suppress(Unreachable):
+            return await worker.call(lambda: 1, deadline_s=5.0)
