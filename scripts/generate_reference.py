@@ -1,4 +1,4 @@
-"""Write docs/reference/signals.md from the signal, lever and feature tables.
+"""Write generated pages of docs/reference: signals, and the numbers of a site file.
 
 Run ``python scripts/generate_reference.py``; with ``--check`` it only compares.
 """
@@ -15,8 +15,20 @@ from coolcap_envs.contract.observation import (
     Feature,
 )
 from coolcap_envs.contract.signals import GROUP_SIGNALS, PLANT_SIGNALS, Signal
+from coolcap_envs.physics.parameters import (
+    CLASS_PARAMETERS,
+    GPU_LIMITS,
+    GPU_PARAMETERS,
+    LIQUID_SERVER_PARAMETERS,
+    OPTIONAL_TABLES,
+    PLANT_PARAMETERS,
+    SERVER_PARAMETERS,
+    WORKLOAD_CLASSES,
+    Parameter,
+)
+from coolcap_envs.workload.demand import WORKLOAD_PARAMETERS
 
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "signals.md"
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
 INTRODUCTION = """\
 # Signals, levers and features
@@ -24,6 +36,17 @@ INTRODUCTION = """\
 Generated from `contract/signals.py`, `contract/levers.py` and `contract/observation.py` by
 `scripts/generate_reference.py`; do not edit. Ranges include their ends. A reading outside its
 range, or NaN, is invalid and is not acted on.
+"""
+
+
+SITE_INTRODUCTION = """\
+# Numbers of a site file
+
+Generated from `physics/parameters.py` and `workload/demand.py` by
+`scripts/generate_reference.py`; do not edit. Each number stands as
+`name = { value = 1.2, source = "where it is from" }`. Ranges include their ends; what is outside,
+missing, unknown or without a source is refused, all of it in one message. How to describe a site:
+[the guide](../how-to/describe-a-site.md).
 """
 
 
@@ -93,11 +116,45 @@ def page() -> str:
     return "\n".join(parts)
 
 
+def _numbers(table: Sequence[Parameter]) -> str:
+    return _table(
+        ("number", "unit", "range", "meaning"),
+        ((f"`{p.name}`", p.unit, f"{p.low:g} to {p.high:g}", p.meaning) for p in table),
+    )
+
+
+def site_page() -> str:
+    """Return the page on the numbers of a site file."""
+    parts = [SITE_INTRODUCTION]
+    for name in dict.fromkeys(p.table for p in PLANT_PARAMETERS):
+        rows = [p for p in PLANT_PARAMETERS if p.table == name]
+        optional = ", optional" if name in OPTIONAL_TABLES else ""
+        parts += [f"## `[simulation.{name}]`{optional}\n", _numbers(rows)]
+    parts += [
+        "## `[simulation.server.<gpu model>]`, per GPU\n",
+        _numbers(SERVER_PARAMETERS),
+        "With `[simulation.cdu]` also:\n",
+        _numbers(LIQUID_SERVER_PARAMETERS),
+        f"## `[simulation.workload.<class>]`: {', '.join(WORKLOAD_CLASSES)}\n",
+        _numbers(WORKLOAD_PARAMETERS),
+        "## GPU models: `[limits]` of `sites/gpus/<name>.toml`\n",
+        _numbers(GPU_LIMITS),
+        "`[device]`:\n",
+        _numbers(GPU_PARAMETERS),
+        "`[classes.<class>]`:\n",
+        _numbers(CLASS_PARAMETERS),
+    ]
+    return "\n".join(parts)
+
+
 def main() -> int:
-    """Write or check the page."""
+    """Write or check the pages."""
+    pages = {FOLDER / "signals.md": page(), FOLDER / "site-file.md": site_page()}
     if "--check" in sys.argv[1:]:
-        return 0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == page() else 1
-    PAGE.write_text(page(), encoding="utf-8")
+        fresh = (p.exists() and p.read_text(encoding="utf-8") == t for p, t in pages.items())
+        return 0 if all(fresh) else 1
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 
