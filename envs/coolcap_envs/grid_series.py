@@ -88,30 +88,69 @@ def load_hourly(path: Path, quantity: Quantity, *, times: str = "checked") -> Ho
     Raises:
         ConfigError: With every problem of the file at once.
     """
+    problems: list[str] = []
+    if times not in TIMES:
+        problems.append(f"times = {times!r} is not allowed: one of {', '.join(TIMES)} is needed")
+    rows = _read_rows(path, quantity, problems)
+    notes: list[str] = []
+    keep = _whole_year(rows, problems, notes)
+    series, zone_h = rows.values[keep], rows.offset_h[keep]
+    bad = np.flatnonzero(~((series >= quantity.low) & (series <= quantity.high)))
+    if len(bad):
+        problems.append(
+            f"{quantity.name} is missing or outside {quantity.low:g} to {quantity.high:g} "
+            f"{quantity.unit} in {listed([rows.numbers[keep[k]] for k in bad])}"
+        )
+    if problems:
+        raise ConfigError(str(path), problems)
+    knows_zone = not np.isnan(zone_h).any()
+    if times == "shifted-twice":
+        if not knows_zone:
+            told = f"has no column {_LOCAL_COLUMN!r} with the time zone to move times back by"
+            raise ConfigError(str(path), [told])
+        series = moved_back(series, zone_h, notes)
+    elif (
+        times == "checked"
+        and quantity is PRICE
+        and knows_zone
+        and (problem := twice_problem(series, zone_h))
+    ):
+        raise ConfigError(str(path), [problem])
+    return HourlySeries(values=series, notes=(*notes, *_repeats(series)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Rows:
+    """The rows of a file that can be read: their numbers, times, local times less UTC, values."""
+
+    numbers: list[int]
+    stamps: list[dt.datetime]
+    offset_h: FloatArray
+    values: FloatArray
+
+
+def _read_rows(path: Path, quantity: Quantity, problems: list[str]) -> _Rows:
+    """Read the rows of a file; raise if it has not the columns, complain of unreadable rows."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header, *rows = list(csv.reader(file)) or [[]]
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [f"cannot be read: {error}"]) from error
+        raise ConfigError(str(path), [*problems, f"cannot be read: {error}"]) from error
     time_at = _column(header, _TIME_COLUMNS)
     value_at = _column(header, tuple(quantity.columns))
-    problems: list[str] = []
-    if times not in TIMES:
-        problems.append(f"times = {times!r} is not allowed: one of {', '.join(TIMES)} is needed")
     if time_at is None:
         problems.append(f"row 1 has no column {' or '.join(map(repr, _TIME_COLUMNS))}")
     if value_at is None:
         known = " or ".join(map(repr, quantity.columns))
         problems.append(f"row 1 has no column {known} of {quantity.name} in {quantity.unit}")
-    if time_at is None or value_at is None or problems:
+    if time_at is None or value_at is None:
         raise ConfigError(str(path), problems)
-
     local_at = _column(header, (_LOCAL_COLUMN,))
     factor = quantity.columns[header[value_at]]
-    stamps: list[dt.datetime] = []
-    offsets_h: list[float] = []
-    values: list[float] = []
     numbers: list[int] = []
+    stamps: list[dt.datetime] = []
+    offset_h: list[float] = []
+    values: list[float] = []
     unreadable: list[int] = []
     for number, row in enumerate(rows, start=2):
         if not row:
@@ -124,36 +163,15 @@ def load_hourly(path: Path, quantity: Quantity, *, times: str = "checked") -> Ho
             unreadable.append(number)
             continue
         offset = None if local is None else local.utcoffset()
-        offsets_h.append(math.nan if offset is None else offset / _HOUR)
+        offset_h.append(math.nan if offset is None else offset / _HOUR)
+        numbers.append(number)
         stamps.append(stamp)
         values.append(value)
-        numbers.append(number)
     if unreadable:
         problems.append(f"time or value is missing or no number in {listed(unreadable)}")
-    notes: list[str] = []
-    keep = _whole_year(stamps, numbers, problems, notes)
-    series, zone_h = np.array(values)[keep], np.array(offsets_h)[keep]
-    bad = np.flatnonzero(~((series >= quantity.low) & (series <= quantity.high)))
-    if len(bad):
-        problems.append(
-            f"{quantity.name} is missing or outside {quantity.low:g} to {quantity.high:g} "
-            f"{quantity.unit} in {listed([numbers[keep[k]] for k in bad])}"
-        )
-    if problems:
-        raise ConfigError(str(path), problems)
-    if times == "shifted-twice":
-        if np.isnan(zone_h).any():
-            told = f"has no column {_LOCAL_COLUMN!r} with the time zone to move times back by"
-            raise ConfigError(str(path), [told])
-        series = moved_back(series, zone_h, notes)
-    elif (
-        times == "checked"
-        and quantity is PRICE
-        and not np.isnan(zone_h).any()
-        and (problem := twice_problem(series, zone_h))
-    ):
-        raise ConfigError(str(path), [problem])
-    return HourlySeries(values=series, notes=(*notes, *_repeats(series)))
+    return _Rows(
+        numbers=numbers, stamps=stamps, offset_h=np.array(offset_h), values=np.array(values)
+    )
 
 
 def _column(header: list[str], names: tuple[str, ...]) -> int | None:
@@ -165,10 +183,9 @@ def _utc(text: str) -> dt.datetime:
     return stamp.replace(tzinfo=dt.UTC) if stamp.tzinfo is None else stamp.astimezone(dt.UTC)
 
 
-def _whole_year(
-    stamps: list[dt.datetime], numbers: list[int], problems: list[str], notes: list[str]
-) -> list[int]:
+def _whole_year(rows: _Rows, problems: list[str], notes: list[str]) -> list[int]:
     """Return which rows make up the 8760 hours; complain of hours missing, doubled or unordered."""
+    stamps, numbers = rows.stamps, rows.numbers
     if not stamps:
         problems.append("has no rows")
         return []

@@ -14,8 +14,8 @@ from coolcap_envs.contract.observation import PLANT_FEATURES
 from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.telemetry import FloatArray, Telemetry
 from coolcap_envs.episode import Episodes, EpisodeSettings
-from coolcap_envs.faults.kinds import FaultKind
-from coolcap_envs.faults.plan import FaultEvent, FaultPlan, load_plan
+from coolcap_envs.faults.kinds import MEANINGS, FaultKind
+from coolcap_envs.faults.plan import FaultEvent, FaultPlan, FaultRate, load_plan
 from coolcap_envs.safety.budget import other_power_w, worst_case_power_w
 from coolcap_envs.simulated_plant import SimulatedPlant
 from coolcap_envs.site import load_site
@@ -26,6 +26,19 @@ SITE = load_site("lab-16")
 NAMES, NODES = SITE.layout.group_names, SITE.layout.nodes
 N = SITE.layout.group_count
 OF_FIRST = np.array([name == NODES[0] for name in SITE.layout.node_names])
+EVERY_FAULT = FaultPlan(
+    name="every kind, often",
+    rates=tuple(
+        FaultRate(
+            kind=kind,
+            per_day=100.0,
+            mean_s=600.0,
+            low=max(MEANINGS[kind].low, -5.0),
+            high=min(MEANINGS[kind].high, 600.0),
+        )
+        for kind in FaultKind
+    ),
+)
 
 
 def plan(kind: FaultKind, *, target: str = "", value: float = 0.0) -> FaultPlan:
@@ -150,6 +163,22 @@ def test_faults_spoil_what_is_read_and_not_what_counts() -> None:
     assert biased - right == pytest.approx(2.0)
     truths = [plant.read_truth().plant for plant in plants]
     np.testing.assert_array_equal(truths[0], truths[1])
+
+
+@pytest.mark.parametrize("site_name", ["lab-16", "dlc-rack-scale"])
+def test_energy_closes_in_every_step_whatever_fails(site_name: str) -> None:
+    site = load_site(site_name)
+    wanted = EpisodeSettings(faults=EVERY_FAULT, workload="recorded-2023", randomise_ratio=1.0)
+    episodes = Episodes(site, batch_size=2, settings=wanted)
+    episodes.start([np.random.default_rng(k) for k in range(2)])
+    neutral = Action.neutral(2, site.layout.group_count)
+    for _ in range(120):
+        episodes.step(neutral)
+        assert np.abs(episodes.plant.totals().energy_residual_ratio).max() < 1e-6
+    totals = episodes.plant.totals()
+    np.testing.assert_allclose(
+        totals.offered_gpu_h, totals.work_gpu_h + totals.lost_gpu_h + totals.waiting_gpu_h
+    )
 
 
 def test_faults_that_are_switched_off_change_no_bit() -> None:
