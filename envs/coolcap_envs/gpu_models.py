@@ -41,7 +41,7 @@ def take_sourced(table: Table, key: str, *, low: float, high: float, unit: str) 
         return float("nan")
     part = table.take_table(key)
     value = part.take_float("value", low=low, high=high, unit=unit)
-    part.take_str("source")
+    part.take_source()
     part.finish()
     return value
 

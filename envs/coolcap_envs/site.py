@@ -127,7 +127,7 @@ def _read_trace(table: Table, folder: Path) -> str | None:
     """Take ``[trace]`` with ``kind``, ``file`` and ``source`` as ``KIND:FILE``; None without."""
     kind = table.take_str("kind", allowed=TRACE_KINDS)
     name = table.take_str("file")
-    table.take_str("source")
+    table.take_source()
     table.finish()
     return f"{kind}:{folder / name}" if kind and name else None
 
@@ -143,7 +143,7 @@ def _read_randomisation(table: Table) -> dict[str, tuple[float, float]]:
             continue
         low = part.take_float("low", low=0.05, high=1.0, unit="(factor)")
         high = part.take_float("high", low=1.0, high=10.0, unit="(factor)")
-        part.take_str("source")
+        part.take_source()
         part.finish()
         ranges[key] = (low, high)
     return ranges
@@ -170,7 +170,7 @@ def _check_devices(root: Table, layout: Layout, models: Mapping[str, GpuModel]) 
 
 def _read_weathers(table: Table, folder: Path) -> tuple[str, ...]:
     names = table.take_strs("years")
-    table.take_str("source")
+    table.take_source()
     table.finish()
     if not names:
         table.complain("years", "names no weather")
@@ -193,7 +193,7 @@ def _read_series(table: Table, key: str, quantity: Quantity, folder: Path) -> Fl
     part = table.take_table(key)
     name = part.take_str("file")
     times = part.take_str("times", allowed=TIMES, default=TIMES[0])
-    part.take_str("source")
+    part.take_source()
     part.finish()
     if not name or not times:
         return None

@@ -132,6 +132,13 @@ def test_a_bare_number_without_source_is_refused(tmp_path: Path) -> None:
         load_site(write(tmp_path, text))
 
 
+@pytest.mark.parametrize("source", ['""', '"  "', "7"])
+def test_a_source_that_says_nothing_is_refused(tmp_path: Path, source: str) -> None:
+    text = re.sub(r"(lift_min_k = \{ value = 9.0, source = )[^}]*", rf"\g<1>{source} ", LAB)
+    with pytest.raises(ConfigError, match=r"simulation\.chiller\.lift_min_k\.source"):
+        load_site(write(tmp_path, text))
+
+
 def test_randomising_an_unknown_parameter_is_refused(tmp_path: Path) -> None:
     text = LAB.replace('"chiller.carnot_scale" =', '"chiller.magic" =')
     with pytest.raises(ConfigError, match=r'"chiller.magic" is no parameter; there are electrical'):

@@ -76,6 +76,14 @@ class Table:
             return ""
         return value
 
+    def take_source(self) -> str:
+        """Take ``source``, where a number is from: a text that says something."""
+        said = self._rest.get("source")
+        source = self.take_str("source")
+        if isinstance(said, str) and not said.strip():
+            self.complain("source", "says nothing: where the number is from is needed")
+        return source
+
     def take_bool(self, key: str, *, default: bool) -> bool:
         """Take true or false."""
         value = self._rest.pop(key, default)

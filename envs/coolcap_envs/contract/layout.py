@@ -115,7 +115,7 @@ def _read_block(table: Table) -> _Block:
         sm_clock_max_mhz=table.take_float("sm_clock_max_mhz", low=100.0, high=5000.0, unit="MHz"),
         priority=table.take_int("priority", low=0, high=9, default=1),
     )
-    table.take_str("source")
+    table.take_source()
     try:
         if block.name.format(1) == block.name.format(2):
             table.complain("name", f"= {block.name!r} needs a number field such as 'node-{{:02d}}'")

@@ -101,7 +101,7 @@ def _read_levers(table: Table, layout: Layout) -> FloatArray:
         per_min = f"{lever.unit}/min"
         rise = part.take_float("rise_max_per_min", low=1e-6, high=100.0, unit=per_min)
         fall = part.take_float("fall_max_per_min", low=1e-6, high=100.0, unit=per_min)
-        part.take_str("source")
+        part.take_source()
         part.finish()
         rows[:, k] = low, high, default, rise, fall
     table.finish()
@@ -120,7 +120,7 @@ def read_limits(table: Table, budgets: list[Table], layout: Layout) -> Limits:
     cooling = table.take_float(
         "cooling_capacity_ratio", low=0.1, high=10.0, unit="(ratio)", default=1.0
     )
-    table.take_str("source")
+    table.take_source()
     levers = _read_levers(table.take_table("levers"), layout)
     table.finish()
     allowed = read_budgets(budgets, layout)
