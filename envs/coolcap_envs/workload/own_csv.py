@@ -49,7 +49,8 @@ def read_own(path: Path, layout: Layout, models: Mapping[str, GpuModel]) -> Tabl
 
     wrong: dict[str, list[int]] = {}
     group_of = {name: n for n, name in enumerate(layout.group_names)}
-    values: dict[tuple[float, int], tuple[float, int, str, int]] = {}
+    values: dict[tuple[float, int], tuple[float, int, str]] = {}
+    rows_of: dict[tuple[float, int], int] = {}
     for number, row in enumerate(rows, start=2):
         try:
             time_s = float(row["time_s"])
@@ -59,18 +60,20 @@ def read_own(path: Path, layout: Layout, models: Mapping[str, GpuModel]) -> Tabl
             continue
         n = group_of.get(row["group"], -1)
         found = _problems(time_s, n, row, value, layout, is_power=is_power)
-        if not found and (time_s, n) in values:
-            found = ["time and group stand twice"]
+        if (time_s, n) in rows_of:
+            found.append("time and group stand twice")
+        if n >= 0:
+            rows_of.setdefault((time_s, n), number)
         for what in found:
             wrong.setdefault(what, []).append(number)
         if not found:
             kind = WORKLOAD_CLASSES.index(row["work_class"])
             load = _load_of(value, models[layout.gpu_models[n]], kind) if is_power else value
-            values[time_s, n] = load, kind, row.get("job") or "", number
+            values[time_s, n] = load, kind, row.get("job") or ""
     problems = [f"{what} in {listed(numbers)}" for what, numbers in wrong.items()]
-    times = sorted({time_s for time_s, _ in values})
+    times = sorted({time_s for time_s, _ in rows_of})
     step_s = _step_s(times, problems)
-    problems += _gaps(values, times, step_s, layout)
+    problems += _gaps(rows_of, times, step_s, layout)
     if problems:
         raise ConfigError(str(path), problems)
     return _table(values, times, round(step_s / DEMAND_STEP_S), layout.group_count)
@@ -119,15 +122,14 @@ def _step_s(times: list[float], problems: list[str]) -> float:
 
 
 def _gaps(
-    values: Mapping[tuple[float, int], tuple[float, int, str, int]],
-    times: list[float],
-    step_s: float,
-    layout: Layout,
+    rows_of: Mapping[tuple[float, int], int], times: list[float], step_s: float, layout: Layout
 ) -> list[str]:
     """Say for which steps a group that the file names has no row."""
     told: list[str] = []
-    for n in sorted({n for _, n in values}):
-        own = sorted(time_s for time_s, m in values if m == n)
+    times_of: dict[int, list[float]] = {}
+    for time_s, n in sorted(rows_of):
+        times_of.setdefault(n, []).append(time_s)
+    for n, own in sorted(times_of.items()):
         if own[0] > times[0]:
             told.append(f"{layout.group_names[n]} begins at {own[0]:g} s, others at {times[0]:g} s")
         if own[-1] < times[-1]:
@@ -136,14 +138,14 @@ def _gaps(
             if abs(after - before - step_s) > 1e-6:
                 told.append(
                     f"{layout.group_names[n]} has a gap of {after - before:g} s before "
-                    f"row {values[after, n][3]}, where steps are {step_s:g} s"
+                    f"row {rows_of[after, n]}, where steps are {step_s:g} s"
                 )
     rest = len(told) - 10
     return [*told[:10], f"{rest} more gaps"] if rest > 0 else told
 
 
 def _table(
-    values: Mapping[tuple[float, int], tuple[float, int, str, int]],
+    values: Mapping[tuple[float, int], tuple[float, int, str]],
     times: list[float],
     repeat: int,
     groups: int,
@@ -153,7 +155,7 @@ def _table(
     classes = np.full((len(times), groups), -1, dtype=np.int8)
     job = np.full((len(times), groups), -1, dtype=np.int16)
     numbers: dict[str, int] = {}
-    for (time_s, n), (load, kind, name, _) in values.items():
+    for (time_s, n), (load, kind, name) in values.items():
         t = row_of[time_s]
         demand[t, n], classes[t, n] = load, kind
         if name:

@@ -187,7 +187,7 @@ def test_all_problems_of_a_table_come_in_one_message(tmp_path: Path) -> None:
     assert "gpu_power_w is above 1050 in row 14" in message
     assert "a number is missing in row 15" in message
     assert f"{NAMES[0]} has a gap of 60 s before row 6, where steps are 30 s" in message
-    assert f"{NAMES[1]} begins at 30 s, others at 0 s" in message
+    assert message.count("has a gap") == 1
     assert f"{NAMES[1]} ends at 30 s, others at 270 s" in message
 
 
