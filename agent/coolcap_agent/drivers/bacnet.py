@@ -26,8 +26,9 @@ An acknowledged write is not an effect: the present value and the priority array
 filled stronger slot means a person or the building decides; then nothing is written.
 """
 
+import logging
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,8 +98,13 @@ APDU_LENGTH_LOW: Final = 480
 """Taken when a device does not tell: the length on MS/TP, ASHRAE 135-2020, table 6-1."""
 OBJECT_BYTES: Final = 32
 """Room one object's present value and status flags take in an answer, generously."""
+COV_LIFETIME_S: Final = 3600
+"""How long a subscription to changes of value lasts; each poll renews it. Not 0, for ever: a
+device would tell an address that is gone until it is restarted."""
 LOST_IN_ROW_MAX: Final = 2
 """Unanswered requests in a row after which a poll of a device is given up."""
+
+_log = logging.getLogger(__name__)
 
 _PV: Final = "present-value"
 _FLAGS: Final = "status-flags"
@@ -195,6 +201,7 @@ class BacnetEquipment:
         self._connected = False
         self._reads_several = True
         self._objects_per_request = 1
+        self._not_subscribable: set[BacnetObject] = set()
 
     @property
     def name(self) -> str:
@@ -255,6 +262,34 @@ class BacnetEquipment:
                 samples.update({a: _sample(found, str(a)) for a in part})
             waiting = waiting[len(part) :]
         return samples
+
+    async def keep_subscribed(
+        self,
+        addresses: Sequence[BacnetObject],
+        note: Callable[[Mapping[BacnetObject, Sample]], None],
+    ) -> None:
+        """Subscribe to changes of value, or renew that; an object that refuses is only polled."""
+        for address in addresses:
+            if address in self._not_subscribable:
+                continue
+            name = str(address)
+
+            def told(
+                found: Mapping[tuple[str, str], PropertyValue],
+                address: BacnetObject = address,
+                name: str = name,
+            ) -> None:
+                note({address: _sample(found, name)})
+
+            try:
+                await self._client.subscribe(
+                    self._device.address, name, lifetime_s=COV_LIFETIME_S, told=told
+                )
+            except DeviceLost:
+                raise
+            except DriverError as error:
+                self._not_subscribable.add(address)
+                _log.info("%s is polled only: %s", name, error)
 
     async def range_of(self, address: BacnetObject) -> DeviceRange:
         """Return the object's range; read-only if it has no priority array to take back from."""

@@ -14,7 +14,7 @@ import math
 import random
 import re
 import socket
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, TypeVar
@@ -26,13 +26,22 @@ from bacpypes3.apdu import (
     ErrorRejectAbortNack,
     RejectPDU,
     RejectReason,
+    SubscribeCOVRequest,
 )
 from bacpypes3.app import Application
 from bacpypes3.basetypes import ErrorType, PriorityValue, PropertyIdentifier, StatusFlags
 from bacpypes3.local.device import DeviceObject
 from bacpypes3.local.networkport import NetworkPortObject
 from bacpypes3.pdu import Address
-from bacpypes3.primitivedata import Null, ObjectIdentifier
+from bacpypes3.primitivedata import (
+    Double,
+    Enumerated,
+    Integer,
+    Null,
+    ObjectIdentifier,
+    Real,
+    Unsigned,
+)
 
 from coolcap_agent.drivers.base import DeviceLost, DriverError, NotPermitted, ValueRefused
 from coolcap_envs.contract.config import Table
@@ -46,6 +55,8 @@ APDU_LENGTH_MAX: Final = 1476
 INSTANCE_MAX: Final = 4194302
 """Highest device instance that is not the wildcard: ASHRAE 135-2020, clause 20.2.14."""
 
+SUBSCRIBER: Final = 1
+"""Our subscriber process identifier; the object tells subscriptions apart."""
 BROADCAST_NETWORK: Final = 65535
 """Network number of all networks: ASHRAE 135-2020, clause 6.2.2.1."""
 
@@ -85,6 +96,19 @@ class _QuietApplication(Application):  # type: ignore[misc]
     do_WritePropertyRequest = None  # noqa: N815 - the library looks handlers up by these names
     do_WritePropertyMultipleRequest = None  # noqa: N815
     do_SubscribeCOVRequest = None  # noqa: N815
+    _told: "Callable[[str, str, dict[str, PropertyValue]], None] | None" = None
+
+    def tell(self, told: "Callable[[str, str, dict[str, PropertyValue]], None]") -> None:
+        """Name who takes what devices tell by themselves."""
+        self._told = told
+
+    async def do_UnconfirmedCOVNotificationRequest(self, apdu: Any) -> None:  # noqa: ANN401, N802
+        """Pass a change on; a decoder's complaint about it ends nowhere else."""
+        kind = str(apdu.monitoredObjectIdentifier[0])
+        values = {str(one.propertyIdentifier): _told_value(kind, one) for one in apdu.listOfValues}
+        if self._told is not None:
+            name = ",".join(str(part) for part in apdu.monitoredObjectIdentifier)
+            self._told(str(apdu.pduSource), name, values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +180,9 @@ class BacnetClient:
         self._users: set[object] = set()
         self._opening = asyncio.Lock()
         self._app: Application | None = None
+        self._told: dict[
+            tuple[str, str], Callable[[dict[tuple[str, str], PropertyValue]], None]
+        ] = {}
         self._next_invoke_id = random.randrange(256)
 
     async def join(self, user: object) -> None:
@@ -221,6 +248,46 @@ class BacnetClient:
                     values[(name, prop)] = _plain(value)
         return values
 
+    async def subscribe(
+        self,
+        device: str,
+        name: str,
+        *,
+        lifetime_s: int,
+        told: Callable[[dict[tuple[str, str], PropertyValue]], None],
+    ) -> None:
+        """Have changes of an object told for a time; asking again renews it.
+
+        Args:
+            device: Address.
+            name: The object.
+            lifetime_s: How long; the device forgets it then.
+            told: Takes properties by object and name.
+
+        Raises:
+            DriverError: If the device refuses, for instance because it has no room.
+        """
+        self._told[(device, name)] = told
+        request = SubscribeCOVRequest(
+            subscriberProcessIdentifier=SUBSCRIBER,
+            monitoredObjectIdentifier=_object(name),
+            issueConfirmedNotifications=False,
+            lifetime=lifetime_s,
+            destination=Address(device),
+        )
+
+        async def ask() -> None:
+            answer = await self._running.request(request)
+            if isinstance(answer, ErrorRejectAbortNack):
+                raise answer
+
+        await self._ask(ask(), f"{device}: subscribing to {name}")
+
+    def _take_told(self, device: str, name: str, values: dict[str, PropertyValue]) -> None:
+        told = self._told.get((device, name))
+        if told is not None:
+            told({(name, prop): value for prop, value in values.items()})
+
     async def write(self, device: str, name: str, value: float | None, *, priority: int) -> None:
         """Write a present value into a slot; None empties the slot."""
         asked = "emptying" if value is None else f"writing {value:g} to"
@@ -257,6 +324,7 @@ class BacnetClient:
         )
         self._app = _QuietApplication.from_object_list([device, port])
         self._app.next_invoke_id = self._next_invoke_id
+        self._app.tell(self._take_told)
 
     async def _ask(self, request: Awaitable[T], of: str) -> T:
         try:
@@ -287,6 +355,22 @@ def _plain(value: Any) -> PropertyValue:  # noqa: ANN401 - any class of the libr
     if isinstance(value, list) and all(isinstance(slot, PriorityValue) for slot in value):
         return tuple(_slot(slot) for slot in value)
     return str(value)
+
+
+def _told_value(kind: str, told: Any) -> PropertyValue:  # noqa: ANN401 - the library's class
+    """Return a value of a notification, which carries no type."""
+    name = str(told.propertyIdentifier)
+    types: Sequence[type] = (StatusFlags,) if name == "status-flags" else _TYPES_TOLD
+    for type_ in types:
+        try:
+            return _plain(told.value.cast_out(type_))
+        except Exception:  # noqa: BLE001 - each type objects in its own way
+            continue
+    return Failure(f"{name} of a {kind} has an unknown type")
+
+
+_TYPES_TOLD: Final = (Real, Unsigned, Integer, Enumerated, Double)
+"""Types a present value can have."""
 
 
 def _slot(slot: PriorityValue) -> float:

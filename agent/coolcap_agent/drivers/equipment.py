@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar, runtime_checkable
 
 from coolcap_agent.drivers.base import DeviceLost, DriverError
 from coolcap_agent.drivers.points import Address
@@ -105,6 +105,29 @@ class Equipment(Protocol[A]):
 
     async def give_back(self, address: A, *, before: float) -> None:
         """Take our value away; where that cannot be done write ``before``, nothing if it is NaN."""
+        ...
+
+
+@runtime_checkable
+class Subscribing(Protocol[A]):
+    """Equipment that tells of changes between polls.
+
+    Polls stay the truth: a subscription can end without a word, and then values are as old as the
+    last poll.
+    """
+
+    async def keep_subscribed(
+        self, addresses: Sequence[A], note: Callable[[Mapping[A, Sample]], None]
+    ) -> None:
+        """Subscribe what is not, and renew what runs out; what cannot be stays polled.
+
+        Args:
+            addresses: What is wanted.
+            note: Takes changes, in the loop of the equipment.
+
+        Raises:
+            DeviceLost: If the device does not answer.
+        """
         ...
 
 

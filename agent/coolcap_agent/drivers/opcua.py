@@ -25,7 +25,7 @@ a ``[[handshakes]]``. Needs the extra: ``pip install 'coolcap[opcua]'``.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -135,6 +135,16 @@ class OpcuaEquipment:
         values = await self._reached.read(addresses)
         now = datetime.now(UTC)
         return {node: _sample(value, now, time=node.time) for node, value in values.items()}
+
+    async def keep_subscribed(
+        self, addresses: Sequence[Node], note: Callable[[Mapping[Node, Sample]], None]
+    ) -> None:
+        """Subscribe once per session; a new session subscribes anew."""
+
+        def told(node: Node, value: Value) -> None:
+            note({node: _sample(value, datetime.now(UTC), time=node.time)})
+
+        await self._reached.subscribe(addresses, told)
 
     async def range_of(self, address: Node) -> DeviceRange:
         """Return the node's engineering range; read-only without the right to write."""

@@ -8,7 +8,7 @@ again, and clients of asyncua 1.x could hang when connected twice.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,9 @@ from coolcap_agent.drivers.base import DeviceLost, DriverError, NotPermitted, Va
 from coolcap_agent.drivers.opcua_nodes import Node
 
 T = TypeVar("T")
+
+PUBLISHING_MS: Final = 500.0
+"""How often a server gathers changes for us."""
 
 POLICIES: Final[Mapping[str, Any]] = {
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
@@ -92,6 +95,22 @@ class NodeInfo:
     high: float | None
 
 
+class _Told:
+    """Takes what a subscription tells; the library calls it in the client's loop."""
+
+    def __init__(
+        self, nodes: Mapping[ua.NodeId, Node], told: Callable[[Node, Value], None]
+    ) -> None:
+        self._nodes, self._told = nodes, told
+
+    def datachange_notification(self, node: Any, val: Any, data: Any) -> None:  # noqa: ANN401
+        """Pass a value on with its quality and times."""
+        del val
+        known = self._nodes.get(node.nodeid)
+        if known is not None:
+            self._told(known, _value(data.monitored_item.Value))
+
+
 class OpcuaClient:
     """One session."""
 
@@ -102,6 +121,7 @@ class OpcuaClient:
         self._client = Client(server.url, timeout=server.timeout_s)
         self._ids: dict[Node, ua.NodeId] = {}
         self._types: dict[Node, ua.VariantType] = {}
+        self._subscribed = False
 
     @property
     def connected(self) -> bool:
@@ -151,6 +171,22 @@ class OpcuaClient:
             [self._ids[node] for node in nodes], ua.AttributeIds.Value
         )
         return dict(zip(nodes, map(_value, await self._ask(request, "reading")), strict=True))
+
+    async def subscribe(self, nodes: Sequence[Node], told: Callable[[Node, Value], None]) -> None:
+        """Have changes told, in one subscription that lives as long as the session."""
+        if self._subscribed:
+            return
+        handler = _Told({self._ids[node]: node for node in nodes}, told)
+        subscription = await self._ask(
+            self._client.create_subscription(PUBLISHING_MS, handler), "subscribing"
+        )
+        await self._ask(
+            subscription.subscribe_data_change(
+                [self._client.get_node(self._ids[node]) for node in nodes]
+            ),
+            "subscribing to values",
+        )
+        self._subscribed = True
 
     async def look_at(self, node: Node) -> NodeInfo:
         """Return type, access and, where there is one, the engineering range of a node."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
@@ -20,7 +20,7 @@ from coolcap_agent.drivers.base import (
     SignalReading,
     ValueRefused,
 )
-from coolcap_agent.drivers.equipment import DeviceRange, Equipment, Line
+from coolcap_agent.drivers.equipment import DeviceRange, Equipment, Line, Sample, Subscribing
 from coolcap_agent.drivers.handshakes import HandshakeKeeper
 from coolcap_agent.drivers.ledger import Ledger
 from coolcap_agent.drivers.loop_thread import LoopThread
@@ -49,11 +49,14 @@ class Patience:
         poll_s: For all devices to be read; whoever is late keeps old readings.
         command_s: For a lever to be read, written or released.
         settle_s: For a written value to stand and to be followed.
+        poll_period_s: Between two polls of a device; 0 polls at each reading. Where the protocol
+            can, changes in between are subscribed to.
     """
 
     poll_s: float
     command_s: float
     settle_s: float
+    poll_period_s: float = 0.0
 
     @classmethod
     def take(cls, options: Table) -> "Patience":
@@ -69,7 +72,12 @@ class Patience:
                 ("settle_s", 1.0),
             )
         )
-        return cls(poll_s=poll_s, command_s=command_s, settle_s=settle_s)
+        poll_period_s = options.take_float(
+            "poll_period_s", low=0.0, high=3600.0, unit="s", default=0.0
+        )
+        return cls(
+            poll_s=poll_s, command_s=command_s, settle_s=settle_s, poll_period_s=poll_period_s
+        )
 
 
 class PointDriver(Generic[D, A]):
@@ -105,6 +113,7 @@ class PointDriver(Generic[D, A]):
         self._handshakes: dict[str, HandshakeKeeper[A]] = {}
         self._ranges: dict[Point[A], DeviceRange] = {}
         self._readings = Readings(points, protocol=name)
+        self._polled_mono_s: dict[str, float] = {}
 
     def open(self) -> None:
         """Connect; does nothing while open.
@@ -273,6 +282,7 @@ class PointDriver(Generic[D, A]):
 
     async def _learn(self, device: Equipment[A]) -> None:
         """Read what a device accepts, after each connect: it may be another one by now."""
+        self._polled_mono_s.pop(device.name, None)
         for lever in self._points.levers:
             if lever.point.device == device.name:
                 self._ranges[lever.point] = await device.range_of(lever.point.address)
@@ -299,12 +309,28 @@ class PointDriver(Generic[D, A]):
 
     async def _poll_device(self, name: str) -> None:
         async def job(device: Equipment[A]) -> None:
-            samples = await device.read(self._readings.wanted(name))
-            self._readings.note(name, samples, now_s=self.now_s())
+            if await self._is_due(name, device):
+                samples = await device.read(self._readings.wanted(name))
+                self._readings.note(name, samples, now_s=self.now_s())
+                self._polled_mono_s[name] = time.monotonic()
             if name in self._handshakes and self._holds_something_on(name):
                 await self._handshakes[name].beat(device)
 
         await self._lines[name].use(job)
+
+    async def _is_due(self, name: str, device: Equipment[A]) -> bool:
+        """Return whether a device is to be polled now; if so, see that it is subscribed to."""
+        period_s = self._patience.poll_period_s
+        since_s = time.monotonic() - self._polled_mono_s.get(name, -math.inf)
+        if since_s < period_s and not self._lines[name].problem:
+            return False
+        if period_s > 0.0 and isinstance(device, Subscribing):
+
+            def note(samples: Mapping[A, Sample]) -> None:
+                self._readings.note(name, samples, now_s=self.now_s())
+
+            await device.keep_subscribed(self._readings.wanted(name), note)
+        return True
 
     async def _read_lever(self, ledger: Ledger[A], device: Equipment[A]) -> LeverReading:
         reading = await ledger.read(device)

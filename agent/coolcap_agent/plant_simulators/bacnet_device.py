@@ -34,6 +34,8 @@ VENDOR_ID: Final = 999
 PRIORITY: Final = 13
 """The slot of the point map this device suggests."""
 RESERVED_PRIORITY: Final = 6
+SCAN_S: Final = 0.05
+"""Between two measurements of what is subscribed to."""
 
 
 class _Device(DeviceObject):  # type: ignore[misc]
@@ -58,6 +60,10 @@ class _Sensor(AnalogInputObject):  # type: ignore[misc]
     def attach(self, measure: Callable[[], float]) -> None:
         """Name what it measures; the library allows new attributes only with an underscore."""
         self._measure = measure
+
+    def measure(self) -> None:
+        """Take a new present value, which subscribers are told of."""
+        self.presentValue = Real(self._measure())
 
     async def read_property(self, attr: int | str, index: int | None = None) -> Any:  # noqa: ANN401
         """Return a property; present value and status flags from the hall."""
@@ -119,6 +125,7 @@ class BacnetDevice(Simulator):
         duplicate_ratio: Share of answers sent twice.
         delay_max_s: Answers are late by up to this, so they overtake each other.
         commandable: False makes the setpoints plain values without a priority array.
+        tells_changes: Subscribers are told; false is a subscription that died without a word.
         reads_several: False makes it an old device without ReadPropertyMultiple.
     """
 
@@ -155,6 +162,8 @@ class BacnetDevice(Simulator):
         self.commandable = True
         self.reads_several = True
         self._random = random.Random(seed)
+        self.tells_changes = True
+        self._scan: asyncio.Task[None] | None = None
         self._app: Application | None = None
         self._setpoints: dict[str, _Setpoint] = {}
         self._sensors: dict[str, _Sensor] = {}
@@ -198,8 +207,20 @@ class BacnetDevice(Simulator):
         self._make_lossy(link.server)
         while link.server.local_transport is None:
             await asyncio.sleep(0.001)
+        self._scan = asyncio.create_task(self._tell_changes())
+
+    async def _tell_changes(self) -> None:
+        """Measure what is subscribed to; the library tells changes of what was measured."""
+        while True:
+            subscribed = set() if self._app is None else set(self._app._cov_detections)
+            for sensor in self._sensors.values():
+                if self.tells_changes and sensor.objectIdentifier in subscribed:
+                    sensor.measure()
+            await asyncio.sleep(SCAN_S)
 
     async def _end(self) -> None:
+        if self._scan is not None:
+            self._scan.cancel()
         if self._app is not None:
             self._app.close()
             self._app = None

@@ -45,6 +45,7 @@ class OpcuaServer(Simulator):
         mute: Requests are taken and not answered.
         stuck_since: Sensors say they last measured then; None measures now.
         stamped: Values have a source time stamp.
+        tells_changes: Subscribers are told; false is a subscription that died without a word.
     """
 
     protocol = "opcua"
@@ -82,6 +83,8 @@ class OpcuaServer(Simulator):
         self.mute = False
         self.stuck_since: datetime | None = None
         self.stamped = True
+        self.tells_changes = True
+        self._told: dict[ua.NodeId, object] = {}
         self._certificate = (certificate_file, private_key_file)
         self._server: Server | None = None
         self._writable: dict[ua.NodeId, tuple[ua.VariantType, float, float]] = {}
@@ -123,7 +126,24 @@ class OpcuaServer(Simulator):
     async def _cycle_on(self) -> None:
         while True:
             self.virtual.cycle()
+            await self._tell_changes()
             await asyncio.sleep(SCAN_S)
+
+    async def _tell_changes(self) -> None:
+        """Tell subscribers what the library cannot: values that are computed when they are read."""
+        if self._server is None or self.mute or not self.tells_changes:
+            return
+        space = self._server.iserver.aspace
+        for node_id, told in self._told.items():
+            attribute = space[node_id].attributes[ua.AttributeIds.Value]
+            if not attribute.datachange_callbacks or attribute.value_callback is None:
+                continue
+            data = attribute.value_callback(node_id, ua.AttributeIds.Value)
+            value = None if data.Value is None else data.Value.Value
+            if value != told:
+                self._told[node_id] = value
+                for handle, callback in list(attribute.datachange_callbacks.items()):
+                    await callback(handle, data)
 
     async def _build(self) -> Server:
         server = Server()
@@ -145,6 +165,7 @@ class OpcuaServer(Simulator):
         for j, signal in enumerate(self.signals):
             node = await folder.add_variable(_node_id(f"Sensor.{j}", index), signal, 0.0)
             server.set_attribute_value_callback(node.nodeid, partial(self._measured, signal))
+            self._told[node.nodeid] = None
         await self._add_handshake(server, folder, index)
         server.subscribe_server_callback(CallbackType.PreWrite, self._check_write)
         server.subscribe_server_callback(CallbackType.PreRead, self._wait_while_mute)

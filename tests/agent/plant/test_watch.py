@@ -37,23 +37,22 @@ def settled(plant: WatchedPlant) -> PlantState:
     return plant.state
 
 
-async def lower_cdu_to(plant: WatchedPlant, value: float) -> Lease:
+async def lower_cdu_to(plant: WatchedPlant, value: float, *, reaches: float | None = None) -> Lease:
     """Command the coolant's temperature until it is there."""
     lease = await plant.acquire()
     for _ in range(20):
         plant.clock.time_s += 60.0
         lease = await plant.acquire()
         await plant.command(lease, **{CDU: value})
-    assert plant.driver.values[CDU] == value
+    assert plant.driver.values[CDU] == (value if reaches is None else reaches)
     return lease
 
 
 def test_coolant_stays_two_kelvin_above_the_dew_point(tmp_path: Path) -> None:
     async def story(plant: WatchedPlant) -> None:
         await plant.sample(dew_point_c=18.5, after_s=3600.0)
-        for _ in range(20):
-            plant.clock.time_s += 60.0
-            (result,) = (await plant.command(await plant.acquire(), **{CDU: 18.0})).results
+        await lower_cdu_to(plant, 18.0, reaches=20.5)
+        (result,) = (await plant.command(await plant.acquire(), **{CDU: 18.0})).results
         assert plant.driver.values[CDU] == 20.5
         assert result.outcome is Outcome.CLAMPED
         assert "2 K above the hall's dew point" in result.message

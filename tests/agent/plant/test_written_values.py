@@ -84,7 +84,7 @@ async def play(
     return seen
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=story)
 def test_every_written_value_is_inside_limits_slew_and_joint_limits(
     steps: list[tuple[str, dict[str, float], float]],
