@@ -12,6 +12,7 @@ from coolcap_agent.controller.fleet_state import FleetState
 from coolcap_agent.controller.node_session import NodeSession
 from coolcap_agent.controller.plant_session import PlantSession
 from coolcap_agent.controller.pulse import Pulse
+from coolcap_agent.controller.relay_link import RelayLink
 from coolcap_agent.controller.session import (
     Answer,
     Connection,
@@ -72,7 +73,21 @@ class Fleet:
         self.sessions: dict[str, Session] = {}
         self._movable = frozenset(agent.name for agent in agents if agent.address is None)
         self._found: set[str] = set()
+        self._identity = identity
+        self.relays: dict[str, RelayLink] = {}
+        self._relay_tasks: dict[str, asyncio.Task[None]] = {}
+        behind = {node for agent in agents for node in agent.nodes}
+        agents = [
+            *agents,
+            *(
+                AgentConfig(name=node, kind=AgentKind.NODE, address=None)
+                for node in sorted(behind - {agent.name for agent in agents})
+            ),
+        ]
+        self._relay_configs = [agent for agent in agents if agent.kind is AgentKind.RELAY]
         for agent in agents:
+            if agent.kind is AgentKind.RELAY:
+                continue
             make = NodeSession if agent.kind is AgentKind.NODE else PlantSession
             self.sessions[agent.name] = make(
                 agent,
@@ -87,7 +102,8 @@ class Fleet:
 
         What ``[[agents]]`` of the config says stays. Nobody else is disturbed.
         """
-        by_name = {agent.name: agent for agent in found}
+        by_name = {agent.name: agent for agent in found if agent.kind is AgentKind.NODE}
+        self._place_relays([agent for agent in found if agent.kind is AgentKind.RELAY])
         for name in self._found - by_name.keys():
             log.info("%s has left", name)
             self.sessions[name].move(None)
@@ -95,8 +111,28 @@ class Fleet:
         for name in self._found:
             self.sessions[name].move(by_name[name].address)
 
+    def _place_relays(self, found: Sequence[AgentConfig]) -> None:
+        """Connect with the relays that are new or changed, and end those that are gone."""
+        wanted = {relay.name: relay for relay in (*found, *self._relay_configs)}
+        for name in [n for n, link in self.relays.items() if wanted.get(n) != link.config]:
+            self._relay_tasks.pop(name).cancel()
+            for node in self.relays.pop(name).nodes:
+                self._node(node).relay(None)
+        for name in wanted.keys() - self.relays.keys():
+            link = RelayLink(wanted[name], tls=self._identity.tls, faults=self.faults)
+            self.relays[name] = link
+            self._relay_tasks[name] = asyncio.create_task(link.run())
+            for node, relayed in link.nodes.items():
+                self._node(node).relay(relayed)
+
+    def _node(self, name: str) -> NodeSession:
+        session = self.sessions[name]
+        assert isinstance(session, NodeSession)
+        return session
+
     def start(self) -> None:
         """Begin to connect to all agents."""
+        self._place_relays([])
         spread_s = CONNECT_SPREAD_S * len(self.sessions)
         self._tasks = [
             asyncio.create_task(session.run(start_after_s=random.uniform(0.0, spread_s)))
@@ -108,7 +144,7 @@ class Fleet:
         self._caps_wanted = False
         await asyncio.gather(*(session.settle() for session in self.sessions.values()))
         await self.release_all()
-        await cancel(self._tasks)
+        await cancel([*self._tasks, *self._relay_tasks.values()])
 
     def keep_leases(self, *, caps: bool, setpoints: bool) -> None:
         """Acquire and renew the leases of nodes and plant, or release them.

@@ -1,5 +1,6 @@
 """The session with a node agent: capabilities and telemetry in, power caps out."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
@@ -10,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from coolcap_agent.controller.agent_address import AgentConfig
 from coolcap_agent.controller.fleet_state import FleetState
 from coolcap_agent.controller.lease_client import HeldLease
+from coolcap_agent.controller.relay_link import RelayedNode
 from coolcap_agent.controller.session import (
     CALL_DEADLINE_S,
     AgentSession,
@@ -20,6 +22,7 @@ from coolcap_agent.controller.session import (
 from coolcap_agent.controller.wire import node_rows
 from coolcap_agent.daemon.wire import time_of
 from coolcap_agent.logging import FaultLog
+from coolcap_agent.rpc.address import Address
 from coolcap_proto.v1 import common_pb2, node_agent_pb2, node_agent_pb2_grpc
 
 TAKEN: Final = frozenset(
@@ -49,10 +52,31 @@ class NodeSession(
     ) -> None:
         super().__init__(config, identity=identity, faults=faults, on_telemetry=on_telemetry)
         self._state = state
+        self._relayed: RelayedNode | None = None
+        self._stub: node_agent_pb2_grpc.NodeAgentStub | RelayedNode
         self._gpu_count = state.gpu_count(config.name)
         self._uuids: dict[str, str] = {}
         self._indices: dict[str, str] = {}
         self._read_only: frozenset[str] = frozenset()
+
+    def relay(self, node: RelayedNode | None) -> None:
+        """Go on behind a relay, or by a connection of its own with None."""
+        if node is not self._relayed:
+            self._relayed = node
+            self._move.set()
+
+    @property
+    def _reachable(self) -> bool:
+        return self._relayed is not None or super()._reachable
+
+    @contextlib.asynccontextmanager
+    async def _connect(self, address: Address | None) -> AsyncIterator[None]:
+        if self._relayed is None:
+            async with super()._connect(address):
+                yield
+        else:
+            self._stub = self._relayed
+            yield
 
     def _attach(self, channel: grpc.aio.Channel) -> None:
         self._stub = node_agent_pb2_grpc.NodeAgentStub(channel)

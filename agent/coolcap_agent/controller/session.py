@@ -318,14 +318,13 @@ class AgentSession(ABC, Generic[Request, Response]):
         await asyncio.sleep(start_after_s)
         pause_s = BACK_OFF_FIRST_S
         while True:
-            address = self.config.address
-            if address is None:
+            if not self._reachable:
                 self._fault("nobody says where it is; see [discovery]")
                 await self._moved()
                 continue
             before_mono_s = self._arrival_mono_s
             try:
-                if await self._serve_until_moved(address):
+                if await self._serve_until_moved():
                     continue
                 self._fault("the agent ended the session")
             except grpc.aio.AioRpcError as error:
@@ -351,10 +350,15 @@ class AgentSession(ABC, Generic[Request, Response]):
         await self._move.wait()
         self._move.clear()
 
-    async def _serve_until_moved(self, address: Address) -> bool:
-        """Serve at an address; return whether the agent is at another one now."""
+    @property
+    def _reachable(self) -> bool:
+        """Return whether it is known where the agent is."""
+        return self.config.address is not None
+
+    async def _serve_until_moved(self) -> bool:
+        """Serve where the agent is; return whether it is elsewhere now."""
         moved = asyncio.create_task(self._moved())
-        serving = asyncio.create_task(self._serve(address))
+        serving = asyncio.create_task(self._serve())
         try:
             await asyncio.wait((moved, serving), return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
@@ -370,12 +374,25 @@ class AgentSession(ABC, Generic[Request, Response]):
         where = f"{self.config.kind} agent {self.name}{at}"
         self._faults.begin(f"{self.name} connection", f"{where}: {what}")
 
-    async def _serve(self, address: Address) -> None:
+    @contextlib.asynccontextmanager
+    async def _connect(self, address: Address | None) -> AsyncIterator[None]:
+        """Make the stub, over a channel of its own."""
+        assert address is not None
         channel = open_channel(address, server_name=self.name, tls=self._identity.tls)
+        try:
+            self._attach(channel)
+            yield
+        finally:
+            await channel.close()
+
+    async def _serve(self) -> None:
+        async with self._connect(self.config.address):
+            await self._talk()
+
+    async def _talk(self) -> None:
         box: Mailbox[Request] = Mailbox()
         self._box = box
         try:
-            self._attach(channel)
             await self._introduce()
             async for response in self._open(self._requests(box)):
                 if not self.connected:
@@ -388,7 +405,6 @@ class AgentSession(ABC, Generic[Request, Response]):
             for sequence in list(self._waiting):
                 self._resolve(sequence, _refused(self.name, "the connection ended"))
             self._on_telemetry(self.name)
-            await channel.close()
 
     async def _requests(self, box: Mailbox[Request]) -> AsyncIterator[Request]:
         """Yield what waits in the mailbox, renewals first: they are what must not be late."""

@@ -29,6 +29,7 @@ METHOD_ROLES: Final[Mapping[str, Role]] = {
     "/coolcap.v1.NodeAgent/ReleaseLease": Role.CONTROL,
     "/coolcap.v1.NodeAgent/SetPowerCaps": Role.CONTROL,
     "/coolcap.v1.NodeAgent/Session": Role.CONTROL,
+    "/coolcap.v1.NodeRelay/Session": Role.CONTROL,
     "/coolcap.v1.PlantAgent/GetCapabilities": Role.READ,
     "/coolcap.v1.PlantAgent/GetTelemetry": Role.READ,
     "/coolcap.v1.PlantAgent/AcquireLease": Role.CONTROL,

@@ -2,7 +2,8 @@
 
 Simulated are GPUs, plant and (see ``light_node``) journals of the agents. Real are the controller's
 process with its whole loop, decisions, log and metrics; one gRPC server with a certificate of its
-own per node; mutual TLS; leases; all on the loopback interface.
+own per node, or per relay with its nodes in the same process; mutual TLS; leases; all on the
+loopback interface.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from coolcap_agent.controller.pulse import quantile_s
 from coolcap_agent.demo.processes import free_port
-from coolcap_agent.soak.fleet_site import FleetShape, write_config, write_folder
+from coolcap_agent.soak.fleet_site import FleetShape, write_config, write_events, write_folder
 from coolcap_envs.contract.errors import CoolcapError
 
 START_PATIENCE_S: Final = 180.0
@@ -153,6 +154,7 @@ def run_fleet(
                 return counters.get("coolcap_agents_leased", 0.0) >= wanted
 
             _wait("every lease", ready, (host, control))
+            write_events(folder, shape, start_time_s=time.time(), span_s=SETTLE_S + span_s)
             progress(f"{wanted} agents are connected and leased; settling for {SETTLE_S:g} s")
             time.sleep(SETTLE_S)
             looks = [_look(control, host, port)]

@@ -1,6 +1,7 @@
 """The site, certificates and controller's config of the simulated fleet."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,9 @@ SERVER_POWER_W: Final = 10_200.0
 BUDGET_RATIO: Final = 0.7
 """Budget per rack over its servers' rated power; low enough that the allocator always works."""
 LEASE_TTL_S: Final = 15.0
+EVENT_PERIOD_S: Final = 60.0
+EVENT_RATIO: Final = 0.85
+"""Budget of the whole site during an event, over that of its racks together."""
 OVERSUBSCRIPTION: Final = 0.99
 """Each level of the tree gets this share of what its parts may take."""
 
@@ -117,8 +121,22 @@ def _budget(name: str, power_w: float, racks: list[str]) -> str:
 
 def write_folder(folder: Path, shape: FleetShape) -> None:
     """Write the site file and the certificates."""
-    certs.make_pki(folder / "pki", agents=["plant", *shape.relay_names()])
+    certs.make_pki(folder / "pki", agents=["plant"])
     (folder / "site.toml").write_text(site_text(shape), encoding="utf-8")
+
+
+def write_events(folder: Path, shape: FleetShape, *, start_time_s: float, span_s: float) -> None:
+    """Write events that lower the site's budget once a minute, so that every cap falls at once."""
+    power_w = EVENT_RATIO * BUDGET_RATIO * SERVER_POWER_W * NODES_PER_RACK * shape.rack_count
+    tables = []
+    for n in range(int(span_s / EVENT_PERIOD_S) + 1):
+        start = datetime.fromtimestamp(start_time_s + n * EVENT_PERIOD_S, UTC)
+        end = start + timedelta(seconds=EVENT_PERIOD_S / 3.0)
+        tables.append(
+            f'[[events]]\nid = "{n}"\nstart = {start.isoformat()}\nend = {end.isoformat()}\n'
+            f"power_w = {power_w:.1f}\nemergency = true\n"
+        )
+    (folder / "events.toml").write_text("\n".join(tables), encoding="utf-8")
 
 
 def write_config(folder: Path, *, policy: str, plant_port: int, metrics_port: int) -> Path:
@@ -152,6 +170,10 @@ listen = "127.0.0.1:0"
 certificate_file = "pki/control.crt"
 key_file = "pki/control.key"
 ca_file = "pki/ca.crt"
+
+[demand_response]
+floor_w = 0.0
+file = "events.toml"
 
 [telemetry]
 file = "state/telemetry.lp"

@@ -16,6 +16,7 @@ from pathlib import Path
 import grpc.aio
 
 from coolcap_agent.certs import LOCAL_HOSTS
+from coolcap_agent.relay.service import RelayService
 from coolcap_agent.rpc.authority import Authority, certificate_pem, key_pem
 from coolcap_agent.rpc.certificate import Usage
 from coolcap_agent.rpc.interceptor import RoleInterceptor
@@ -23,7 +24,8 @@ from coolcap_agent.rpc.server import SERVER_OPTIONS
 from coolcap_agent.soak.fleet_site import GPUS_PER_NODE, FleetShape
 from coolcap_agent.soak.light_node import LightNode
 from coolcap_agent.soak.light_plant import LightPlant
-from coolcap_proto.v1 import node_agent_pb2_grpc, plant_agent_pb2_grpc
+from coolcap_agent.soak.local_route import LocalRoute
+from coolcap_proto.v1 import node_agent_pb2_grpc, node_relay_pb2_grpc, plant_agent_pb2_grpc
 
 Register = Callable[[grpc.aio.Server], None]
 
@@ -100,8 +102,14 @@ async def run(folder: Path, shape: FleetShape) -> None:
         tables.append(_table("plant", "plant", port))
         for node in nodes:
             node.sample()
-            port = await servers.start(node.name, _registers(node), stack)
-            tables.append(_table(node.name, "node", port))
+            if not shape.relay_size:
+                port = await servers.start(node.name, _registers(node), stack)
+                tables.append(_table(node.name, "node", port))
+        for n, relay in enumerate(shape.relay_names()):
+            behind = nodes[n * shape.relay_size : (n + 1) * shape.relay_size]
+            port = await servers.start(relay, _registers_relay(behind), stack)
+            names = ", ".join(f'"{node.name}"' for node in behind)
+            tables.append(_table(relay, "relay", port) + f"nodes = [{names}]\n")
         plant.sample()
         waiting = folder / "fleet.toml.new"
         waiting.write_text("\n".join(tables), encoding="utf-8")
@@ -124,6 +132,11 @@ async def run(folder: Path, shape: FleetShape) -> None:
 
 def _registers(node: LightNode) -> Register:
     return lambda server: node_agent_pb2_grpc.add_NodeAgentServicer_to_server(node, server)
+
+
+def _registers_relay(nodes: list[LightNode]) -> Register:
+    service = RelayService([LocalRoute(node) for node in nodes])
+    return lambda server: node_relay_pb2_grpc.add_NodeRelayServicer_to_server(service, server)
 
 
 def _table(name: str, kind: str, port: int) -> str:
