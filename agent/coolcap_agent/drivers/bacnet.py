@@ -34,6 +34,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from coolcap_agent.drivers.bacnet_address import is_device_address
 from coolcap_agent.drivers.bacnet_client import (
     INSTANCE_MAX,
     BacnetClient,
@@ -42,7 +43,6 @@ from coolcap_agent.drivers.bacnet_client import (
     NoSuchServiceError,
     PropertyValue,
     TooLongError,
-    is_device_address,
     take_interface,
 )
 from coolcap_agent.drivers.base import (
@@ -53,7 +53,8 @@ from coolcap_agent.drivers.base import (
     ValueRefused,
 )
 from coolcap_agent.drivers.equipment import Command, DeviceRange, Sample
-from coolcap_agent.drivers.point_driver import Patience, PointDriver
+from coolcap_agent.drivers.patience import Patience
+from coolcap_agent.drivers.point_driver import PointDriver
 from coolcap_agent.drivers.point_reader import take_points
 from coolcap_agent.drivers.points import PointMap
 from coolcap_envs.contract.config import Table

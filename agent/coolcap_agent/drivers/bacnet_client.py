@@ -9,10 +9,8 @@ values become plain ones. Our device only asks: it takes no writes from the netw
 # pyright: reportReturnType=false
 
 import asyncio
-import ipaddress
 import math
 import random
-import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +41,7 @@ from bacpypes3.primitivedata import (
     Unsigned,
 )
 
+from coolcap_agent.drivers.bacnet_address import is_interface
 from coolcap_agent.drivers.base import DeviceLost, DriverError, NotPermitted, ValueRefused
 from coolcap_envs.contract.config import Table
 
@@ -57,11 +56,7 @@ INSTANCE_MAX: Final = 4194302
 
 SUBSCRIBER: Final = 1
 """Our subscriber process identifier; the object tells subscriptions apart."""
-BROADCAST_NETWORK: Final = 65535
-"""Network number of all networks: ASHRAE 135-2020, clause 6.2.2.1."""
 
-_STATION: Final = re.compile(r"[0-9]{1,3}|0x([0-9A-Fa-f]{2})+")
-"""A station behind a router: its MS/TP number, or its bytes."""
 _TOO_LONG: Final = {
     AbortReason.bufferOverflow,
     AbortReason.segmentationNotSupported,
@@ -129,7 +124,7 @@ class Interface:
 def take_interface(options: Table) -> Interface:
     """Take ``interface``, ``device_instance``, ``apdu_timeout_s`` and ``apdu_retries``."""
     text = options.take_str("interface")
-    if text and not _is_interface(text):
+    if text and not is_interface(text):
         options.complain(
             "interface", f"= {text!r} is not allowed: address/prefix[:port], as 10.20.0.5/24:47808"
         )
@@ -139,36 +134,6 @@ def take_interface(options: Table) -> Interface:
         timeout_s=options.take_float("apdu_timeout_s", low=0.02, high=10.0, unit="s", default=0.5),
         retry_count=options.take_int("apdu_retries", low=0, high=10, default=2),
     )
-
-
-def is_device_address(text: str) -> bool:
-    """Return whether ``text`` is one device's: 10.20.0.11, or 2001:12 behind a router."""
-    network, _, station = text.partition(":")
-    if network.isdigit() and 0 < int(network) < BROADCAST_NETWORK:
-        return _STATION.fullmatch(station) is not None or _is_host(station)
-    return _is_host(text)
-
-
-def _is_interface(text: str) -> bool:
-    address, _, port = text.partition(":")
-    try:
-        ipaddress.IPv4Interface(address)
-    except ValueError:
-        return False
-    return _is_port(port)
-
-
-def _is_host(text: str) -> bool:
-    address, _, port = text.partition(":")
-    try:
-        ipaddress.IPv4Address(address)
-    except ValueError:
-        return False
-    return _is_port(port)
-
-
-def _is_port(text: str) -> bool:
-    return text == "" or (text.isdigit() and int(text) <= 65535)
 
 
 class BacnetClient:

@@ -52,7 +52,8 @@ from coolcap_agent.drivers.modbus_registers import (
     take_block,
     take_register,
 )
-from coolcap_agent.drivers.point_driver import Patience, PointDriver
+from coolcap_agent.drivers.patience import Patience
+from coolcap_agent.drivers.point_driver import PointDriver
 from coolcap_agent.drivers.point_reader import take_points
 from coolcap_agent.drivers.points import PointMap
 from coolcap_envs.contract.config import Table

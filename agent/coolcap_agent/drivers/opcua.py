@@ -35,7 +35,8 @@ from coolcap_agent.drivers.base import CoolingDriver, DeviceLost, DriverError, V
 from coolcap_agent.drivers.equipment import Command, DeviceRange, Sample
 from coolcap_agent.drivers.opcua_client import POLICIES, OpcuaClient, Server, Value
 from coolcap_agent.drivers.opcua_nodes import Node, take_node
-from coolcap_agent.drivers.point_driver import Patience, PointDriver
+from coolcap_agent.drivers.patience import Patience
+from coolcap_agent.drivers.point_driver import PointDriver
 from coolcap_agent.drivers.point_reader import take_points
 from coolcap_agent.drivers.points import PointMap
 from coolcap_envs.contract.config import Table

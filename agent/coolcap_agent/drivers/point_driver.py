@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Generic, TypeVar
 
 from coolcap_agent.drivers.base import (
@@ -24,9 +24,9 @@ from coolcap_agent.drivers.equipment import DeviceRange, Equipment, Line, Sample
 from coolcap_agent.drivers.handshakes import HandshakeKeeper
 from coolcap_agent.drivers.ledger import Ledger
 from coolcap_agent.drivers.loop_thread import LoopThread
+from coolcap_agent.drivers.patience import Patience
 from coolcap_agent.drivers.points import Address, Device, Point, PointMap
 from coolcap_agent.drivers.readings import Readings
-from coolcap_envs.contract.config import Table
 
 A = TypeVar("A", bound=Address)
 D = TypeVar("D", bound=Device)
@@ -39,45 +39,6 @@ _WORST_FIRST: Final = (Overridden, NotPermitted, ValueRefused, DeviceLost)
 """Which error stands for a lever whose points failed in different ways."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long the driver waits.
-
-    Attributes:
-        poll_s: For all devices to be read; whoever is late keeps old readings.
-        command_s: For a lever to be read, written or released.
-        settle_s: For a written value to stand and to be followed.
-        poll_period_s: Between two polls of a device; 0 polls at each reading. Where the protocol
-            can, changes in between are subscribed to.
-    """
-
-    poll_s: float
-    command_s: float
-    settle_s: float
-    poll_period_s: float = 0.0
-
-    @classmethod
-    def take(cls, options: Table) -> "Patience":
-        """Take ``poll_deadline_s``, ``command_deadline_s`` and ``settle_s``; 4, 2 and 1 s.
-
-        A command and the look at what became of it fit into the plant agent's 5 s for a device.
-        """
-        poll_s, command_s, settle_s = (
-            options.take_float(key, low=0.05, high=60.0, unit="s", default=default)
-            for key, default in (
-                ("poll_deadline_s", 4.0),
-                ("command_deadline_s", 2.0),
-                ("settle_s", 1.0),
-            )
-        )
-        poll_period_s = options.take_float(
-            "poll_period_s", low=0.0, high=3600.0, unit="s", default=0.0
-        )
-        return cls(
-            poll_s=poll_s, command_s=command_s, settle_s=settle_s, poll_period_s=poll_period_s
-        )
 
 
 class PointDriver(Generic[D, A]):

@@ -40,7 +40,8 @@ from urllib.parse import urlsplit
 
 from coolcap_agent.drivers.base import CoolingDriver, DeviceLost, DriverError, ValueRefused
 from coolcap_agent.drivers.equipment import Command, DeviceRange, Sample
-from coolcap_agent.drivers.point_driver import Patience, PointDriver
+from coolcap_agent.drivers.patience import Patience
+from coolcap_agent.drivers.point_driver import PointDriver
 from coolcap_agent.drivers.point_reader import take_points
 from coolcap_agent.drivers.points import PointMap
 from coolcap_agent.drivers.redfish_client import (

@@ -17,7 +17,8 @@ from coolcap_agent.drivers.base import (
     ValueRefused,
 )
 from coolcap_agent.drivers.equipment import DeviceRange
-from coolcap_agent.drivers.point_driver import Patience, PointDriver
+from coolcap_agent.drivers.patience import Patience
+from coolcap_agent.drivers.point_driver import PointDriver
 from coolcap_agent.drivers.points import Handshake, Point, PointMap, SensorPoint
 from support.memory_equipment import LEVER, Cell, MemoryDevice, MemoryEquipment, lever_point
 
