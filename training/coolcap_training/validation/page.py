@@ -78,7 +78,7 @@ def _of(*words: str) -> Callable[[Check], bool]:
     return lambda check: any(word in check.name for word in words)
 
 
-_IS_GPU: Final = _of("GPU", "Zeus", "Shipped class")
+_IS_GPU: Final = _of("GPU", "Zeus", "Shipped")
 _IS_EQUIPMENT: Final = _of("Psychrometrics", "tower:", "CRAH", "Chilled-water pump")
 _IS_CHILLER: Final = _of("Chiller ", "Catalogue maps")
 _IS_BALANCE: Final = _of("balance")

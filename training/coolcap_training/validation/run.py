@@ -11,6 +11,7 @@ from coolcap_training.validation.cap_sweeps import check_curated, check_zeus
 from coolcap_training.validation.check import Found, Validation
 from coolcap_training.validation.chillers import check_chillers
 from coolcap_training.validation.equipment import check_crah, check_psychrometrics, check_tower
+from coolcap_training.validation.gpu_laws import check_gpu_models
 from coolcap_training.validation.headroom import check_headroom
 from coolcap_training.validation.serving import check_serving
 
@@ -39,6 +40,7 @@ def validate(data: Path | None, *, is_long: bool = False, tell: Tell = _silent) 
     parts: list[tuple[str, Callable[[], Found]]] = [
         ("GPU caps, training", lambda: check_zeus(data)),
         ("GPU caps, other work", lambda: check_curated(data)),
+        ("GPU models", lambda: check_gpu_models(data)),
         ("GPU power when serving", lambda: check_serving(data)),
         ("psychrometrics", lambda: check_psychrometrics(data)),
         ("tower", lambda: check_tower(data)),
