@@ -22,12 +22,8 @@ from agent.drivers.cooling_suite import (
 )
 from coolcap_agent.drivers import bacnet
 from coolcap_agent.drivers.bacnet import make_cooling_driver
-from coolcap_agent.drivers.bacnet_client import (
-    BacnetClient,
-    Interface,
-    NoSuchServiceError,
-    is_device_address,
-)
+from coolcap_agent.drivers.bacnet_address import is_device_address
+from coolcap_agent.drivers.bacnet_client import BacnetClient, Interface, NoSuchServiceError
 from coolcap_agent.drivers.base import DeviceLost, DriverError, Holder, NotPermitted, Overridden
 from coolcap_agent.drivers.probe import probe_levers
 from coolcap_agent.plant_simulators.bacnet_device import PRIORITY, BacnetDevice, free_udp_port
