@@ -209,6 +209,11 @@ class LocalInfluxServer(InfluxServer):
         self.stop()
         raise RuntimeError(f"InfluxDB did not answer within {START_WITHIN_S:g} s:\n{log[-2000:]}")
 
+    def cpu_s(self) -> float:
+        """Return the CPU time the database has taken."""
+        fields = Path(f"/proc/{self._processes['influxd'].pid}/stat").read_text().split()
+        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
     def stop_database(self, *, kill: bool = False) -> None:
         """Stop InfluxDB; nginx goes on and answers 502."""
         self._end("influxd", kill=kill)

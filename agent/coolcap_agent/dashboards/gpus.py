@@ -3,10 +3,9 @@
 from coolcap_agent.dashboards import look
 from coolcap_agent.dashboards.board import Board
 from coolcap_agent.dashboards.influxql import Column, newest, over_time, tag_values
-from coolcap_agent.dashboards.variables import several_of, some_of
+from coolcap_agent.dashboards.variables import RACK_CHOSEN, several_of
 from coolcap_agent.telemetry_log.schema import FACILITY, GROUP, RACK_1M
 
-RACK_CHOSEN = '"rack" =~ /^$rack$/'
 GROUP_CHOSEN = '"group" =~ /^$group$/'
 
 
@@ -19,7 +18,7 @@ def gpus() -> Board:
         range_from="now-3h",
         refresh="30s",
         variables=[
-            some_of("rack", "Rack", tag_values(GROUP, "rack", "site")),
+            several_of("rack", "Racks", tag_values(GROUP, "rack", "site")),
             # Not all at once: a graph of a thousand lines takes a minute and tells nothing.
             several_of("group", "Groups", tag_values(GROUP, "group", "site", "rack")),
         ],
@@ -113,7 +112,7 @@ def _racks(board: Board) -> None:
     board.graph(
         201,
         "Power by rack",
-        "IT power of each rack.",
+        "IT power of each rack chosen.",
         over_time(
             RACK_1M, [Column(name="Power", field="it_power_w")], by=("rack",), where=RACK_CHOSEN
         ),
@@ -123,7 +122,7 @@ def _racks(board: Board) -> None:
     board.graph(
         202,
         "Hottest GPU by rack",
-        "The hottest GPU of each rack.",
+        "The hottest GPU of each rack chosen.",
         over_time(
             RACK_1M,
             [Column(name="GPU", field="gpu_temp_c", function="max")],

@@ -9,8 +9,10 @@ from coolcap_agent.dashboards.influxql import (
     newest,
     over_time,
     ratio_in_range,
+    tag_values,
 )
-from coolcap_agent.telemetry_log.schema import AGENT, BUDGET, FACILITY, LOOP, RACK_1M
+from coolcap_agent.dashboards.variables import RACK_CHOSEN, several_of
+from coolcap_agent.telemetry_log.schema import AGENT, BUDGET, FACILITY, LOOP, RACK, RACK_1M
 
 
 def operations() -> Board:
@@ -21,6 +23,7 @@ def operations() -> Board:
         about="The hall now: power, temperatures, budgets, agents, mode, and what is wrong.",
         range_from="now-1h",
         refresh="10s",
+        variables=[several_of("rack", "Racks", tag_values(RACK, "rack", "site"))],
     )
     _now(board)
     _power(board)
@@ -116,13 +119,16 @@ def _power(board: Board) -> None:
         ),
         steps={"Margin": look.BUDGET_MARGIN},
     )
-    board.graph(
+    board.table(
         103,
-        "Power by rack",
-        "IT power of each rack.",
-        over_time(RACK_1M, [Column(name="Power", field="it_power_w")], by=("rack",)),
-        style="stack",
-        zero=True,
+        "Racks",
+        "The newest readings of each rack. A line for each of them over time would be hundreds: "
+        "choose some above and see below.",
+        newest(
+            RACK,
+            {"Power": "it_power_w", "Inlet": "inlet_temp_c", "GPU": "gpu_temp_c"},
+            by=("rack",),
+        ),
     )
     board.graph(
         104,
@@ -154,10 +160,13 @@ def _temperatures(board: Board) -> None:
     )
     board.graph(
         202,
-        "Hottest inlet by rack",
-        "The hottest inlet of each rack.",
+        "Hottest inlet of $rack",
+        "The hottest inlet of each rack chosen, mean of each minute.",
         over_time(
-            RACK_1M, [Column(name="Inlet", field="inlet_temp_c", function="max")], by=("rack",)
+            RACK_1M,
+            [Column(name="Inlet", field="inlet_temp_c", function="max")],
+            by=("rack",),
+            where=RACK_CHOSEN,
         ),
         decimals=1,
     )

@@ -41,7 +41,7 @@ RULES = {rule["uid"]: rule for rule in alert_rules()}
 TARGETS = {target.place: target for board in BOARDS.values() for target in panel_targets(board)}
 CHOSEN: dict[str, str | Sequence[str]] = {
     "site": "small",
-    "rack": ".*",
+    "rack": ["rack-01", "rack-02"],
     "group": "node-1/0",
     "lever": "supply_air_temp_setpoint_c",
     "window": "5m",

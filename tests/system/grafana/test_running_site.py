@@ -23,7 +23,7 @@ MINUTES: Final = 30
 WITHIN_S: Final = 90.0
 CHOSEN: Final = {
     "site": "lab-16",
-    "rack": ".*",
+    "rack": ["rack-01", "rack-02"],
     "group": "node-01/0",
     "lever": "supply_air_temp_setpoint_c",
     "window": "5m",
