@@ -1,7 +1,8 @@
 """``python -m support.node_bench``: what a node agent with eight GPUs costs, how fast it answers.
 
 The agent is a process of its own with its NVML driver on simulated GPUs whose readings change ten
-times a second. It samples once a second. CPU time and memory are the kernel's count of it.
+times a second. It samples once a second. CPU time and memory are the kernel's count of it. Latency
+is the machine's as well: where others work on it, run this under ``chrt -r 10``.
 """
 
 import argparse

@@ -98,3 +98,16 @@ def test_checking_finds_the_certificate_of_another_node(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="node-1"):
         check_node_config(write(tmp_path, GOOD))
+
+
+def test_node_id_can_come_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, GOOD.replace('node_id = "node-1"', 'node_id = "env:NODE_NAME"'))
+    monkeypatch.setenv("NODE_NAME", "gpu-17")
+    assert read_node_config(path).agent.agent_id == "gpu-17"
+
+    monkeypatch.delenv("NODE_NAME")
+    assert problems(path) == (
+        "node_id = 'env:NODE_NAME': the environment has no such variable, or it is empty",
+    )

@@ -103,3 +103,63 @@ def test_all_problems_of_limits_are_reported_at_once() -> None:
         "unknown key 'limits.gpu.GPU-a.low'",
         "unknown key 'limits.power_cap_slew'",
     ]
+
+
+LOCKABLE = dataclasses.replace(INFO, sm_clock_min_mhz=345.0)
+
+
+def clock_spec_of(info: GpuInfo = LOCKABLE, **data: object) -> Spec:
+    limits, problems = read(**data)
+    assert problems == []
+    return limits.clock_spec(info, read_only=False)
+
+
+def test_clocks_are_left_alone_unless_the_limits_name_a_lowest_ceiling() -> None:
+    assert "give no sm_clock_min_mhz (node.toml)" in clock_spec_of().refusal
+
+
+def test_clock_ceilings_stay_between_the_lowest_named_and_the_devices_highest() -> None:
+    spec = clock_spec_of(sm_clock_min_mhz=900.0)
+
+    assert (spec.low, spec.high) == (900.0, 1980.0)
+    assert (spec.device_low, spec.device_high) == (345.0, 1980.0)
+    assert spec.default == 1980.0
+    assert not spec.refusal
+
+
+@pytest.mark.parametrize(
+    ("info", "text"),
+    [
+        (INFO, "takes no lock on its clock"),
+        (dataclasses.replace(LOCKABLE, sm_clock_max_mhz=800.0), "above the 800 MHz"),
+        (dataclasses.replace(LOCKABLE, read_only_reason="no right"), "no right"),
+        (dataclasses.replace(LOCKABLE, partitioned=True), "MIG"),
+    ],
+)
+def test_gpu_whose_clock_cannot_be_held_says_why(info: GpuInfo, text: str) -> None:
+    assert text in clock_spec_of(info, sm_clock_min_mhz=900.0).refusal
+
+
+@pytest.mark.parametrize(
+    ("policy", "reapply", "yields"),
+    [("reapply", True, False), ("yield", False, True), ("alarm", False, False)],
+)
+def test_policy_for_foreign_changes_reaches_every_lever(
+    policy: str, reapply: bool, yields: bool
+) -> None:
+    for spec in (spec_of(foreign_changes=policy), clock_spec_of(foreign_changes=policy)):
+        assert (spec.reapply, spec.yields) == (reapply, yields)
+
+
+def test_unknown_policy_is_refused_with_the_known_ones() -> None:
+    _, problems = read(foreign_changes="fight")
+
+    assert problems == [
+        "limits.foreign_changes = 'fight' is not allowed: one of reapply, yield, alarm is needed"
+    ]
+
+
+def test_thermal_guard_acts_at_three_kelvin_unless_told_otherwise() -> None:
+    assert read()[0].thermal_margin_min_k == 3.0
+    assert read(thermal_margin_min_k=8.0)[0].thermal_margin_min_k == 8.0
+    assert math.isnan(read(thermal_guard=False)[0].thermal_margin_min_k)

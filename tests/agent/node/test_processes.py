@@ -177,6 +177,7 @@ def test_one_reading_needs_no_daemon(site: DaemonSite) -> None:
 
     assert [gpu["power_limit_max_w"] for gpu in told["capabilities"]["gpus"]] == [500.0, 500.0]
     assert [gpu["power_w"] for gpu in told["telemetry"]["gpus"]] == [400.0, 400.0]
+    assert told["rights"] == {"missing": "", "foreign_managers": []}
     json.dumps(told)
 
 
