@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from coolcap_agent.sink.refusals import Refusals, in_short, measurements_in, named_lines
-from coolcap_agent.sink.spool import Batch, SpoolError
+from coolcap_agent.sink.spool import Batch
 
 CONFIGURATION_WAIT_S: Final = 10.0
 """A wrong token does not mend itself in seconds, and trying fills the server's log."""
@@ -116,11 +116,7 @@ class Delivery:
     def _give_up(self, lines: Sequence[bytes], *, reason: str) -> None:
         self.refusals.add(lines, reason=reason)
         self._given_up.update(lines)
-        try:
-            self._spool.refuse(lines, reason=reason)
-        except SpoolError as error:
-            # Counted they are; that they cannot be kept as well must not stop the others.
-            self._problem = f"refused lines cannot be kept aside: {error}"
+        self._spool.refuse(lines, reason=reason)
 
 
 def _problem(answer: Answer, lines: Sequence[bytes]) -> str:

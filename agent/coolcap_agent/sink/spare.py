@@ -4,13 +4,14 @@ What waits in memory is sent like the rest, and goes to the disk as soon as that
 is lost with the process, which a problem says while it is so.
 """
 
+import contextlib
 import threading
 from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Final
 
 from coolcap_agent.sink.refusals import measurement_of
-from coolcap_agent.sink.spool import Batch, Spool, SpoolError
+from coolcap_agent.sink.spool import REFUSED_KEEP_COUNT, Batch, Spool, SpoolError
 
 SPARE_BYTES_MAX: Final = 32 * 1024 * 1024
 """Two minutes of 10,000 points per second."""
@@ -33,6 +34,7 @@ class SpareSpool:
         self._next_id = -1
         self._dropped: Counter[str] = Counter()
         self._why = ""
+        self._refused: deque[tuple[bytes, str]] = deque(maxlen=REFUSED_KEEP_COUNT)
 
     @property
     def waiting(self) -> int:
@@ -76,6 +78,14 @@ class SpareSpool:
                 self._keep(body)
             else:
                 self._why = ""
+                self._put_refused()
+
+    def _put_refused(self) -> None:
+        with contextlib.suppress(SpoolError):
+            while self._refused:
+                line, reason = self._refused[0]
+                self._spool.refuse([line], reason=reason)
+                self._refused.popleft()
 
     def _keep(self, body: bytes) -> None:
         self._spare.append(Batch(id=self._next_id, line_count=body.count(b"\n"), body=body))
@@ -112,7 +122,12 @@ class SpareSpool:
 
     def refuse(self, lines: Sequence[bytes], *, reason: str) -> None:
         """Keep lines the database will never take, for people to look at."""
-        self._spool.refuse(lines, reason=reason)
+        try:
+            self._spool.refuse(lines, reason=reason)
+        except SpoolError:
+            # Why the disk takes nothing is told by the next batch.
+            with self._lock:
+                self._refused.extend((line, reason) for line in lines)
 
     def close(self) -> None:
         """Close the file; safe to call twice."""

@@ -94,3 +94,15 @@ def test_what_only_memory_holds_is_sent_first(tmp_path: Path, newest: bool) -> N
 
     assert first.body == body(2)
     spool.close()
+
+
+def test_refused_lines_are_kept_aside_as_soon_as_the_disk_takes_them(tmp_path: Path) -> None:
+    disk = Spool(tmp_path / "spool.sqlite", bytes_max=10_000_000)
+    spool = SpareSpool(disk)
+    with files_at_most(1):
+        spool.refuse([b"bad line\n"], reason="field type conflict")
+        assert disk.refused() == []
+    spool.put(body(1))
+
+    assert disk.refused() == [("field type conflict", "bad line")]
+    spool.close()
