@@ -1,6 +1,7 @@
 """Configs of a demonstration: one file per process, as an operator would write them."""
 
 import json
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ PERIOD_S = 30.0
 LEASE_TTL_S = 3.0
 """Real time: short, so that one can watch leases expire when a process is killed."""
 PLANT, CONTROL, OPERATOR = "plant", "control", "operator"
+CONSOLE, TOKEN_FILE = "console", "console.tokens"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,7 @@ class Scenario:
         policy: Bundle folder, or ``rule``.
         work_value: Per cent of energy one per cent of throughput is worth.
         plant: How the plant agent reaches the hall, one of ``PROTOCOLS``.
+        console: Whether the controller shows its web console.
     """
 
     site: str
@@ -44,6 +47,7 @@ class Scenario:
     policy: str
     work_value: float
     plant: str = SIMULATED
+    console: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,12 @@ class Files:
     folder: Path
     configs: dict[str, Path]
     control_port: int
+    console_port: int
+
+    @property
+    def console_token(self) -> str:
+        """Return what signs in to the web console."""
+        return (self.folder / TOKEN_FILE).read_text(encoding="utf-8").split()[1]
 
     @property
     def hall(self) -> Path:
@@ -139,10 +149,12 @@ def _control(scenario: Scenario, ports: dict[str, int]) -> str:
             address=f"127.0.0.1:{port}",
         )
         for name, port in ports.items()
-        if name != CONTROL
+        if name not in (CONTROL, CONSOLE)
     )
     telemetry = "\n[telemetry]\n" + _lines(period_s=PERIOD_S, file="telemetry.lp")
-    return head + agents + _server(CONTROL, ports[CONTROL]) + _CLOCK + telemetry
+    console = "\n[console]\n" + _lines(listen=f"127.0.0.1:{ports[CONSOLE]}", token_file=TOKEN_FILE)
+    text = head + agents + _server(CONTROL, ports[CONTROL]) + _CLOCK + telemetry
+    return text + console if scenario.console else text
 
 
 def _sim(scenario: Scenario) -> str:
@@ -173,7 +185,10 @@ def write_configs(folder: Path, scenario: Scenario, layout: Layout, limits: Limi
         operators=[OPERATOR],
         viewers=[],
     )
-    ports = {name: free_port() for name in [*names, CONTROL]}
+    ports = {name: free_port() for name in [*names, CONTROL, CONSOLE]}
+    token = folder / TOKEN_FILE
+    token.touch(mode=0o600)
+    token.write_text(f"{OPERATOR} {secrets.token_hex(16)}\n", encoding="utf-8")
     texts = {
         "sim": _sim(scenario),
         **{node: _node(node, ports[node]) for node in layout.nodes},
@@ -184,4 +199,9 @@ def write_configs(folder: Path, scenario: Scenario, layout: Layout, limits: Limi
     for name, text in texts.items():
         configs[name] = folder / f"{name}.toml"
         configs[name].write_text(text, encoding="utf-8")
-    return Files(folder=folder, configs=configs, control_port=ports[CONTROL])
+    return Files(
+        folder=folder,
+        configs=configs,
+        control_port=ports[CONTROL],
+        console_port=ports[CONSOLE],
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from coolcap_agent.demo import plots
-from coolcap_agent.demo.result import HEADER, Result, cells
+from coolcap_agent.demo.result import HEADER, METER_HEADER, Result, cells, meter_cells
 from coolcap_agent.demo.series import read_series
 from coolcap_envs.safety.limits import Limits
 
@@ -79,6 +79,8 @@ def write_report(path: Path, what: ReportInput) -> None:
             header=_row("th", HEADER),
             rows="\n".join(rows),
             meanings="\n".join(meanings),
+            meter_header=_row("th", METER_HEADER),
+            meters="\n".join(_row("td", meter_cells(result)) for result in what.results),
             comparison=plots.comparison(what.results, what.reference),
             power=plots.power(plant),
             temperatures=plots.temperatures(plant, inlet_temp_max_c=limit_c),

@@ -98,6 +98,38 @@ def cells(result: Result, reference: Result) -> tuple[str, ...]:
     )
 
 
+METER_HEADER = (
+    "controller",
+    "facility kWh",
+    "IT kWh",
+    "cooling kWh",
+    "WUE L/kWh",
+    "water L",
+    "CUE kg/kWh",
+    "carbon kg",
+    "cost USD",
+    "covered",
+)
+"""What the meters say, for those who want to check a figure."""
+
+
+def meter_cells(result: Result) -> tuple[str, ...]:
+    """Return the meters of one row as texts, in the order of ``METER_HEADER``."""
+    t = result.totals
+    return (
+        result.name,
+        f"{t.facility_energy_kwh:.2f}",
+        f"{t.it_energy_kwh:.2f}",
+        f"{t.cooling_energy_kwh:.2f}",
+        f"{t.wue_l_per_kwh:.3f}",
+        f"{t.makeup_water_l:.1f}",
+        f"{t.cue_kg_per_kwh:.3f}",
+        f"{t.carbon_kg:.2f}",
+        f"{t.cost_usd:.2f}",
+        f"{100.0 * t.coverage_ratio:.1f} %",
+    )
+
+
 def comparison(results: Sequence[Result], reference: Result, *, title: str) -> Table:
     """Return the table for a terminal."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

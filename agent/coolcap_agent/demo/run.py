@@ -110,6 +110,7 @@ def run_demo(
         policy=shipped_policy(),
         work_value=WORK_VALUE_DEFAULT,
         plant=plant,
+        console=keep_running,
     )
     layout, limits = load_site_limits(scenario.site)
     shutil.rmtree(folder / RUN_FOLDER, ignore_errors=True)  # an old hall must not be mistaken
@@ -192,7 +193,9 @@ def _run_processes(
         else:
             console.print(
                 f"running until Ctrl-C; see `coolcap status --controller {operator.address} "
-                f"--tls {operator.tls_dir}`"
+                f"--tls {operator.tls_dir}`, or the web console at "
+                f"http://127.0.0.1:{files.console_port}/ (to control, sign in with the token "
+                f"{files.console_token})"
             )
         progress = Progress(console, operator, scenario)
         with (

@@ -14,45 +14,35 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from coolcap_agent.demo.configs import CONTROL, Files, Scenario, write_configs
+from coolcap_agent.demo.configs import CONTROL
 from coolcap_agent.demo.run import shipped_policy
-from coolcap_envs.contract.layout import Layout
-from coolcap_envs.safety.limits import Limits
-from support.influx_server import free_port
 from support.running_demo import running_demo, scenario
 
-TOKEN = "0123456789abcdef"
 DESKTOP = (1280, 860)
 SPEED = 240.0
 """Slow enough to leave a browser on the same machine its share."""
 DECISIONS_FIRST = 60
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Console:
+    """Where a console is, and what signs in to it as ``operator``."""
+
+    url: str
+    token: str
+
+
 @pytest.fixture(scope="session")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the console of a site is that has been controlled for half an hour of its time."""
-    address = f"127.0.0.1:{free_port()}"
-
-    def with_console(to: Path, what: Scenario, layout: Layout, limits: Limits) -> Files:
-        files = write_configs(to, what, layout, limits)
-        tokens = files.folder / "tokens"
-        tokens.write_text(f"ada {TOKEN}\n")
-        tokens.chmod(0o600)
-        text = files.configs[CONTROL].read_text().split("\n[console]")[0]
-        files.configs[CONTROL].write_text(
-            f'{text}\n[console]\nlisten = "{address}"\ntoken_file = "{tokens}"\n'
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """The console of a site that has been controlled for half an hour of its time."""
+    what = dataclasses.replace(scenario(policy=shipped_policy()), speed=SPEED, console=True)
+    with running_demo(tmp_path_factory.mktemp("console"), what) as demo:
+        decisions = demo.files.folder / "state" / CONTROL / "decisions.jsonl"
+        ready = lambda: decisions.read_bytes().count(b"\n") > DECISIONS_FIRST  # noqa: E731
+        assert demo.wait(ready, timeout_s=120.0) < 120.0
+        yield Console(
+            url=f"http://127.0.0.1:{demo.files.console_port}/", token=demo.files.console_token
         )
-        return files
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("support.running_demo.write_configs", with_console)
-        folder = tmp_path_factory.mktemp("console")
-        what = dataclasses.replace(scenario(policy=shipped_policy()), speed=SPEED)
-        with running_demo(folder, what) as demo:
-            decisions = demo.files.folder / "state" / CONTROL / "decisions.jsonl"
-            ready = lambda: decisions.read_bytes().count(b"\n") > DECISIONS_FIRST  # noqa: E731
-            assert demo.wait(ready, timeout_s=60.0) < 60.0
-            yield f"http://{address}/"
 
 
 @pytest.fixture(scope="session")
@@ -69,13 +59,18 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
+def open_page(browser: Browser, console: Console) -> Iterator[Callable[..., Page]]:
     """Gives pages with the console; none may load from elsewhere or complain."""
+    url = console.url
     pages: list[Page] = []
     wrong: list[str] = []
 
     def opened(
-        *, at: str = "now", size: tuple[int, int] = DESKTOP, dark: bool = False, token: str = ""
+        *,
+        at: str = "now",
+        size: tuple[int, int] = DESKTOP,
+        dark: bool = False,
+        signed_in: bool = False,
     ) -> Page:
         page = browser.new_page(
             viewport={"width": size[0], "height": size[1]},
@@ -89,8 +84,8 @@ def open_page(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
             "request",
             lambda request: None if request.url.startswith(url) else wrong.append(request.url),
         )
-        if token:
-            page.request.post(f"{url}api/session", data={"token": token})
+        if signed_in:
+            page.request.post(f"{url}api/session", data={"token": console.token})
         page.goto(f"{url}#{at}" if at else url)
         expect(page.locator("#mode")).not_to_have_text("\u2013", timeout=15_000)
         return page

@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import Page
 
 from support.npm import npm_packages
-from system.console.conftest import TOKEN
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +40,7 @@ def violations(page: Page, axe: str) -> list[str]:
 def test_page_is_accessible(
     open_page: Callable[..., Page], axe: str, name: str, dark: bool
 ) -> None:
-    page = open_page(at=name, dark=dark, token=TOKEN)
+    page = open_page(at=name, dark=dark, signed_in=True)
     page.wait_for_timeout(500)
 
     assert violations(page, axe) == []
@@ -49,7 +48,7 @@ def test_page_is_accessible(
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_dialogs_are_accessible(open_page: Callable[..., Page], axe: str, dark: bool) -> None:
-    page = open_page(dark=dark, token=TOKEN)
+    page = open_page(dark=dark, signed_in=True)
     page.locator(".group").first.click()
     page.get_by_text("Override this value").click()
     assert violations(page, axe) == []

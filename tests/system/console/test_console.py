@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from system.console.conftest import TOKEN
+from system.console.conftest import Console
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ def test_numbers_follow_the_controller(open_page: Open) -> None:
 
 def test_lowered_cap_says_why_without_documentation(open_page: Open, shoot: Shoot) -> None:
     """Lower the budget of a rack, then ask one of its GPUs why its cap went down."""
-    page = open_page(at="budgets", token=TOKEN)
+    page = open_page(at="budgets", signed_in=True)
     page.get_by_role("button", name="Change budget rack-01").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Budget, kW").fill("5.6")
@@ -74,7 +74,7 @@ def test_lowered_cap_says_why_without_documentation(open_page: Open, shoot: Shoo
 
 
 def test_mode_is_changed_with_a_reason_and_a_confirmation(open_page: Open, shoot: Shoot) -> None:
-    page = open_page(token=TOKEN)
+    page = open_page(signed_in=True)
     page.get_by_role("button", name="Change mode").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("button", name="Nothing to change")).to_be_disabled()
@@ -103,7 +103,7 @@ def test_mode_is_changed_with_a_reason_and_a_confirmation(open_page: Open, shoot
 
 
 def test_override_is_confirmed_held_and_lifted(open_page: Open, shoot: Shoot) -> None:
-    page = open_page(token=TOKEN)
+    page = open_page(signed_in=True)
     page.locator(".group").nth(3).click()
     sheet = page.get_by_role("dialog")
     sheet.get_by_text("Override this value").click()
@@ -122,7 +122,7 @@ def test_override_is_confirmed_held_and_lifted(open_page: Open, shoot: Shoot) ->
     expect(page.locator(".group.overridden")).to_have_count(1)
     page.locator(".group").nth(3).click()
     sheet.get_by_text("Override this value").click()
-    expect(sheet).to_contain_text("Held at 400 W by ada: a fan of this GPU is weak")
+    expect(sheet).to_contain_text("Held at 400 W by operator: a fan of this GPU is weak")
     sheet.get_by_label("Why").fill("the fan is new")
     sheet.get_by_role("button", name="Lift the override").click()
 
@@ -141,7 +141,9 @@ def test_reader_is_shown_no_way_to_change_anything(open_page: Open) -> None:
     expect(page.get_by_text("Override this value")).to_have_count(0)
 
 
-def test_signing_in_with_a_token_gives_control_and_a_wrong_one_says_so(open_page: Open) -> None:
+def test_signing_in_with_a_token_gives_control_and_a_wrong_one_says_so(
+    open_page: Open, console: Console
+) -> None:
     page = open_page()
     page.get_by_role("button", name="Sign in").click()
     dialog = page.get_by_role("dialog")
@@ -149,10 +151,10 @@ def test_signing_in_with_a_token_gives_control_and_a_wrong_one_says_so(open_page
     dialog.get_by_role("button", name="Sign in").click()
     expect(dialog.get_by_role("alert")).to_contain_text("this token is not known")
 
-    dialog.get_by_label("Token").fill(TOKEN)
+    dialog.get_by_label("Token").fill(console.token)
     dialog.get_by_role("button", name="Sign in").click()
 
-    expect(page.locator("#person")).to_have_text("ada, may control")
+    expect(page.locator("#person")).to_have_text("operator, may control")
     page.get_by_role("button", name="Sign out").click()
     expect(page.locator("#person")).to_have_text("read only")
 
