@@ -38,6 +38,28 @@ def test_bounds_hold_and_alarms_are_judged(small: Site) -> None:
     assert checks["lab-16: condenser water never too cold"].status == "met"
 
 
+def test_with_liquid_the_optimum_keeps_gpus_below_their_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Coolant of 45 °C would cost least and is not taken; the wider alarm of liquid loops holds."""
+    monkeypatch.setattr(headroom, "_HOURS", 2)
+    monkeypatch.setattr(headroom, "_DAYS", (196, 288))
+    monkeypatch.setattr(headroom_grid, "LIQUID_CHW_C", (18.0,))
+    monkeypatch.setattr(headroom_grid, "LIQUID_AIR_FLOW", (0.7,))
+    monkeypatch.setattr(headroom_grid, "COOLANT_C", (30.0, 37.0, 45.0))
+    monkeypatch.setattr(headroom_grid, "COOLANT_FLOW", (0.6, 0.9))
+    site = replace(load_site("dlc-rack-scale"), weathers=("greensboro",))
+    found = check_headroom(site, is_long=False)
+    facility = {row.controller: row.facility_kwh for row in found.headroom}
+    assert facility["B0"] > facility["B2"] > facility["B4"]
+    checks = {check.name: check for check in found.checks}
+    assert (
+        checks["Headroom of dlc-rack-scale, greensboro: cooling energy"].target
+        == headroom.LIQUID_COOLING_ALARM
+    )
+    assert checks["dlc-rack-scale: cooling is never free"].status == "met"
+
+
 def test_steady_demand_has_no_noise() -> None:
     site = steady(load_site("lab-16"))
     plant = SimulatedPlant(site, seed=1)
