@@ -22,6 +22,7 @@ from coolcap_envs.contract.telemetry import FloatArray
 from coolcap_envs.episode import Moment
 from coolcap_envs.safety.limits import Limits
 from coolcap_envs.safety.trim_respond import PUBLISHED
+from coolcap_envs.tuned_rule import RULES, TunedRuleController, load_rule
 
 STATIC_CAP_RATIO: Final = 0.80
 """C1, of the highest cap: the best of 0.40 to 1.00 in steps of 0.05 on ``lab-16``.
@@ -186,11 +187,15 @@ class BaselineController:
         )
 
 
-def baseline(name: str, *, layout: Layout, limits: Limits) -> BaselineController:
-    """Return a baseline by its name: ``rule`` or a pair such as ``C2+B3``.
+def baseline(name: str, *, layout: Layout, limits: Limits) -> Controller:
+    """Return a baseline by its name: ``rule``, ``R``, ``Rdr`` or a pair such as ``C2+B3``.
 
     Raises:
         ValueError: If there is no such baseline.
+        ConfigError: If the site has no tuned rules.
     """
+    if name in RULES:
+        rule = load_rule(name, site=layout.name)
+        return TunedRuleController(rule, layout=layout, limits=limits, name=name)
     caps, _, cooling = ("rule+B3" if name == "rule" else name).partition("+")
     return BaselineController(caps=caps, cooling=cooling, layout=layout, limits=limits)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coolcap_envs.contract.action import RESIDUAL_RATIO, Action, decode, encode
+from coolcap_envs.contract.action import PLANT_RESIDUAL_RATIO, Action, decode, encode
 from coolcap_envs.contract.setpoints import Setpoints
 from support.small_site import small_site
 
@@ -28,8 +28,8 @@ def test_the_neutral_action_keeps_the_rule() -> None:
 def test_plus_one_raises_a_lever_by_the_residual_share_of_its_range() -> None:
     action = dataclasses.replace(Action.neutral(4), plant=np.array([1.0, -1.0, 0, 0, 0, 0]))
     plant = decode(action, BASELINE, LIMITS).plant
-    assert plant[0] == pytest.approx(21.0 + RESIDUAL_RATIO * 10.0)
-    assert plant[1] == pytest.approx(12.0 - RESIDUAL_RATIO * 13.0)
+    assert plant[0] == pytest.approx(21.0 + PLANT_RESIDUAL_RATIO * 10.0)
+    assert plant[1] == pytest.approx(12.0 - PLANT_RESIDUAL_RATIO * 13.0)
 
 
 def test_a_lever_the_site_lacks_stays_uncommanded() -> None:

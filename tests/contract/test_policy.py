@@ -1,6 +1,7 @@
 """Tests of policy bundles: one that fits acts, one that does not is refused with the reason."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,12 @@ def observation(*shape: int) -> Observation:
     )
 
 
+def change_golden(folder: Path, **changes: Callable[[np.ndarray], np.ndarray]) -> None:
+    with np.load(folder / "golden.npz") as file:
+        golden = dict(file)
+    np.savez(folder / "golden.npz", **{k: changes.get(k, np.copy)(v) for k, v in golden.items()})
+
+
 def test_a_bundle_acts_on_any_number_of_groups_and_any_batch(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path)
     bundle = PolicyBundle.load(tmp_path)
@@ -31,6 +38,14 @@ def test_a_bundle_acts_on_any_number_of_groups_and_any_batch(tmp_path: Path) -> 
     assert bundle.act(observation(4)).groups[:, 0] == pytest.approx(0.2)
     assert bundle.act(observation(1250)).groups.shape == (1250, 2)
     assert bundle.act(observation(3, 7)).plant.shape == (3, 6)
+
+
+def test_a_bundle_says_how_new_each_group_and_the_plant_are(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    action = PolicyBundle.load(tmp_path).act(observation(3, 7))
+    assert action.novelty is not None
+    assert action.novelty.shape == (3, 8)
+    assert (action.novelty > 0.0).all()
 
 
 def test_the_rule_asks_for_no_correction() -> None:
@@ -57,19 +72,22 @@ def test_a_changed_graph_is_refused(tmp_path: Path) -> None:
 
 def test_a_graph_that_gives_other_outputs_than_recorded_is_refused(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path)
-    with np.load(tmp_path / "golden.npz") as golden:
-        rows, actions = golden["rows"], golden["actions"]
-    np.savez(tmp_path / "golden.npz", rows=rows, actions=actions + 0.001)
-    with pytest.raises(BundleError, match=r"differs from its recorded outputs by 0\.001"):
+    change_golden(tmp_path, actions=lambda recorded: recorded + 0.001)
+    with pytest.raises(BundleError, match=r"actions differ from those recorded by 0\.001"):
+        PolicyBundle.load(tmp_path)
+
+
+def test_a_graph_that_judges_novelty_otherwise_than_recorded_is_refused(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    change_golden(tmp_path, novelty=lambda recorded: recorded * 2.0)
+    with pytest.raises(BundleError, match="novelty differ from those recorded by"):
         PolicyBundle.load(tmp_path)
 
 
 def test_recorded_outputs_of_nan_are_refused(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path)
-    with np.load(tmp_path / "golden.npz") as golden:
-        rows, actions = golden["rows"], golden["actions"]
-    np.savez(tmp_path / "golden.npz", rows=rows, actions=actions * np.nan)
-    with pytest.raises(BundleError, match=r"differs from its recorded outputs by nan"):
+    change_golden(tmp_path, actions=lambda recorded: recorded * np.nan)
+    with pytest.raises(BundleError, match=r"actions differ from those recorded by nan"):
         PolicyBundle.load(tmp_path)
 
 
@@ -88,7 +106,7 @@ def test_a_missing_bundle_is_named(tmp_path: Path) -> None:
 
 def test_a_graph_of_other_width_is_refused() -> None:
     graph, _ = linear_graph(width=3)
-    with pytest.raises(BundleError, match="inputs and widths are"):
+    with pytest.raises(BundleError, match="inputs and outputs with widths are"):
         open_graph(graph, origin="here")
 
 

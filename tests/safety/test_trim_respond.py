@@ -69,8 +69,13 @@ def test_an_inference_cap_is_released_for_latency_not_for_low_demand() -> None:
 
 
 def test_a_cap_that_does_not_bind_is_kept_through_a_pause_of_training() -> None:
-    out = run(60, group={"gpu_power_w": 300.0})
+    out = run(60, group={"gpu_power_w": 100.0, "gpu_util_ratio": 0.1})
     assert out.power_cap_w.tolist() == [500.0] * 4
+
+
+def test_a_cap_that_does_not_bind_follows_busy_groups_down() -> None:
+    out = run(60, group={"gpu_power_w": 300.0, "gpu_util_ratio": 0.9})
+    assert out.power_cap_w == pytest.approx(500.0 - 120 * 0.005 * 500.0)
 
 
 def test_a_serving_cap_follows_demand_down_slowly_and_a_queue_up_at_once() -> None:
@@ -97,7 +102,7 @@ def test_the_rule_continues_from_what_is_in_force() -> None:
             plant=np.array([23.0, np.nan, 24.0, 0.6, np.nan, np.nan]),
         )
     )
-    out = rule.update(telemetry(time_s=31.0), dt_s=30.0)
+    out = rule.update(telemetry(time_s=31.0, group={"gpu_util_ratio": 0.1}), dt_s=30.0)
     assert out.plant[0] == 23.0
     assert out.plant[1] == LIMITS.lever_default[1]
     assert out.power_cap_w.tolist() == [300.0, 500.0, 300.0, 300.0]

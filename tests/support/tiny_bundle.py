@@ -1,4 +1,5 @@
-"""A bundle made by hand: an ONNX graph that multiplies rows with a small fixed matrix."""
+"""A bundle made by hand: an ONNX graph that multiplies rows with a small fixed matrix; a
+row's novelty is its length."""
 
 import hashlib
 from pathlib import Path
@@ -16,10 +17,16 @@ def linear_graph(*, width: int = ACTION_WIDTH) -> tuple[bytes, np.ndarray]:
     matrix = np.zeros((len(ROW_FEATURES), width), dtype=np.float32)
     matrix[0, 0] = 0.5
     graph = helper.make_graph(
-        [helper.make_node("MatMul", ["rows", "matrix"], ["actions"])],
+        [
+            helper.make_node("MatMul", ["rows", "matrix"], ["actions"]),
+            helper.make_node("ReduceL2", ["rows"], ["novelty"], axes=[1], keepdims=0),
+        ],
         "tiny",
         [helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["m", len(ROW_FEATURES)])],
-        [helper.make_tensor_value_info("actions", TensorProto.FLOAT, ["m", width])],
+        [
+            helper.make_tensor_value_info("actions", TensorProto.FLOAT, ["m", width]),
+            helper.make_tensor_value_info("novelty", TensorProto.FLOAT, ["m"]),
+        ],
         [numpy_helper.from_array(matrix, "matrix")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
@@ -41,5 +48,6 @@ def write_tiny_bundle(folder: Path, **changes: object) -> None:
         "training": {},
         "metrics": {},
     }
+    golden = (rows, rows @ matrix, np.linalg.norm(rows, axis=1))
     manifest = Manifest(**{**fields, **changes})  # type: ignore[arg-type]
-    write_bundle(folder, manifest=manifest, graph=graph, golden=(rows, rows @ matrix))
+    write_bundle(folder, manifest=manifest, graph=graph, golden=golden)

@@ -22,6 +22,7 @@ def tiny(tmp_path: Path) -> Path:
     """A file of settings for a run of a second."""
     settings = yaml.safe_load(HYPERPARAMS.read_text())[ENV_ID]["smoke"]
     settings |= {"sites": {"lab-16": 2}, "n_timesteps": 500, "n_steps": 8, "n_minibatches": 2}
+    settings |= {"novelty_s": 3600.0}
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump({ENV_ID: {"tiny": settings}}))
     return path

@@ -10,7 +10,7 @@ import torch
 from stable_baselines3.common.vec_env import VecEnv
 
 from coolcap_envs.contract.observation import ACTION_WIDTH, ROW_FEATURES
-from coolcap_training.callbacks import CHECKPOINT, load_checkpoint
+from coolcap_training.checkpoint import CHECKPOINT, Checkpoint
 from coolcap_training.config import TrainConfig, read_config
 from coolcap_training.policy import ACTION_SPACE, ROW_SPACE
 from coolcap_training.train import make_learner, policy_of, train
@@ -75,6 +75,7 @@ def tiny() -> TrainConfig:
         n_steps=8,
         n_minibatches=2,
         episode_s=600.0,
+        novelty_s=3600.0,
     )
 
 
@@ -111,7 +112,7 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path
 def test_checkpoint_restores_the_policy_without_unpickling_objects(tmp_path: Path) -> None:
     trained = train(tiny(), seed=0, folder=tmp_path).policy
 
-    restored = load_checkpoint(tmp_path / CHECKPOINT)
+    restored = Checkpoint.load(tmp_path / CHECKPOINT).new_policy()
 
     rows = torch.rand(7, len(ROW_FEATURES))
     assert torch.equal(restored.mean_action(rows), trained.mean_action(rows))

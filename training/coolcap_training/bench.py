@@ -12,7 +12,7 @@ import numpy as np
 from coolcap_envs.contract.observation import GROUP_FEATURES, PLANT_FEATURES, Observation
 from coolcap_envs.contract.policy import Policy, PolicyBundle
 from coolcap_envs.gym.vector import DataCenterVectorEnv
-from coolcap_training.callbacks import new_policy
+from coolcap_training.checkpoint import new_policy
 from coolcap_training.config import read_config
 from coolcap_training.export import export
 from coolcap_training.train import train

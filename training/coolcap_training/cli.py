@@ -29,7 +29,17 @@ Bundle = Annotated[
 ]
 Count = Annotated[int, typer.Option("--scenarios", min=2, help="Scenarios, over all weathers.")]
 Mismatch = Annotated[
-    float, typer.Option("--mismatch", min=0.0, max=1.0, help="Of plants: 0 nominal, 1 full ranges.")
+    float,
+    typer.Option(
+        "--mismatch", min=0.0, max=2.0, help="Of plants: 0 nominal, 1 ranges of training, 2 twice."
+    ),
+]
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, help="Processes side by side on this machine.")
+]
+Ray = Annotated[
+    str | None,
+    typer.Option("--ray", metavar="ADDRESS", help="Ray cluster to use; 'local' starts one."),
 ]
 WorkValue = Annotated[
     float, typer.Option("--work-value", min=0.0, max=5.0, help="% energy per % throughput.")
@@ -88,6 +98,52 @@ def train(
 
 
 @app.command()
+def tune(
+    *,
+    config: Annotated[str, typer.Option("--config", "-c", help="Name of settings.")] = "default",
+    file: Annotated[
+        Path | None, typer.Option("--file", help="YAML file of settings; shipped ones without.")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Seeds to train, from 0.")] = 3,
+    search: Annotated[
+        int, typer.Option("--search", min=0, help="Draws of settings to try first; 0 for none.")
+    ] = 0,
+    scenarios: Count = 6,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the study; runs/NAME without.")
+    ] = None,
+    workers: Workers = 1,
+    ray: Ray = None,
+    as_json: Json = False,
+) -> None:
+    """Train several seeds, and settings if asked; keep the one whose worst validation is best."""
+    from coolcap_training import tune as tuning
+    from coolcap_training.config import HYPERPARAMS, read_config
+
+    def tell(score: tuning.Score) -> None:
+        gains = ", ".join(f"{plant} {gain:+.4f}" for plant, gain in score.gains.items())
+        print(f"{score.folder}: reward over the rule's {gains}", file=sys.stderr)
+
+    folder = out or Path("runs") / config
+    best = tuning.tune(
+        read_config(config, path=file or HYPERPARAMS),
+        seeds=range(seeds),
+        folder=folder,
+        search_count=search,
+        scenario_count=scenarios,
+        workers=workers,
+        ray_address=ray,
+        tell=tell,
+    )
+    _tell(
+        {"chosen": best.folder, "worst_gain": best.worst, "gains": best.gains},
+        as_json=as_json,
+        words=f"{best.folder}: worst gain over the rule {best.worst:+.4f}; "
+        f"next: coolcap-train export {best.folder} --out BUNDLE",
+    )
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     *,
@@ -96,12 +152,18 @@ def export(
     scenarios: Annotated[
         int, typer.Option("--scenarios", min=0, help="Validation scenarios; 0 skips them.")
     ] = 6,
+    sign: Annotated[
+        Path | None, typer.Option("--sign", help="Ed25519 private key, PEM; signs the bundle.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Turn a run into a bundle that the controller loads; refuses if ONNX and torch differ."""
+    from coolcap_envs.contract.signature import sign as sign_bundle
     from coolcap_training.release import release
 
     bundle = release(run, out, name=name or run.name, scenario_count=scenarios)
+    if sign is not None:
+        sign_bundle(out, private_key=sign)
     manifest = bundle.manifest
     _tell(
         {
@@ -142,6 +204,8 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for report.json and report.md.")
     ] = None,
+    workers: Workers = 1,
+    ray: Ray = None,
     as_json: Json = False,
 ) -> None:
     """Compare a policy with baselines in scenarios that no training saw."""
@@ -166,6 +230,8 @@ def evaluate(
             )
             if value is not None
         },
+        workers=workers,
+        ray_address=ray,
     )
     if out is not None:
         write_report(report, out)
@@ -244,3 +310,43 @@ def workload(
     if write is not None:
         write.write_text(fit.to_toml(), encoding="utf-8")
     _tell(fit.to_json(), as_json=as_json, words=fit.to_text())
+
+
+@app.command()
+def rule(
+    *,
+    site: Site = "lab-16",
+    generations: Annotated[int, typer.Option("--generations", min=1, help="Of CMA-ES.")] = 40,
+    scenarios: Count = 6,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; the shipped one without.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tune the rules R and Rdr, the strongest opponents of a policy, with CMA-ES."""
+    from coolcap_envs.site import load_site
+    from coolcap_envs.tuned_rule import rule_file
+    from coolcap_training.rule_search import Search, search, write_rules
+
+    loaded = load_site(site)
+    settings = Search(generations=generations, scenario_count=scenarios)
+
+    def tell(generation: int, score: float) -> None:
+        print(f"generation {generation + 1} of {generations}: reward {score:.4f}", file=sys.stderr)
+
+    found = {
+        name: search(loaded, randomise_ratio=ratio, settings=settings, tell=tell)
+        for name, ratio in (("R", 0.0), ("Rdr", 1.0))
+    }
+    path = out or rule_file(loaded.layout.name)
+    about = (
+        f"coolcap-train rule --site {site} --generations {generations} --scenarios {scenarios}: "
+        f"CMA-ES, {settings.population} candidates each, days of training"
+    )
+    write_rules(path, {name: rule for name, (rule, _) in found.items()}, about=about)
+    _tell(
+        {"file": str(path), "rewards": {name: score for name, (_, score) in found.items()}},
+        as_json=as_json,
+        words=f"{path}: mean reward of R {found['R'][1]:.4f} on nominal plants, of Rdr "
+        f"{found['Rdr'][1]:.4f} on drawn ones",
+    )

@@ -41,6 +41,8 @@ class TrainConfig:
         group_reward_scale: Factor on what groups gain, so that returns are of order one.
         plant_reward_scale: The same for plants.
         episode_s: Length of an episode.
+        novelty_s: Time on each site that novelty is fitted to after training; the rule needs
+            hours from a site's defaults to where it stays, so a day is needed for real use.
         randomise_ratio: Domain randomisation: 0 for the nominal plant, 1 for its full ranges.
         work_value_low: Least ``work_value`` drawn per episode.
         work_value_high: Greatest.
@@ -63,6 +65,7 @@ class TrainConfig:
     group_reward_scale: float
     plant_reward_scale: float
     episode_s: float
+    novelty_s: float
     randomise_ratio: float
     work_value_low: float
     work_value_high: float
@@ -101,7 +104,8 @@ def _read(table: Table, name: str) -> TrainConfig:
             "plant_reward_scale", low=1e-6, high=1e6, unit="(ratio)"
         ),
         episode_s=table.take_float("episode_s", low=30.0, high=366 * 86400.0, unit="s"),
-        randomise_ratio=table.take_float("randomise_ratio", low=0.0, high=2.0, unit="(ratio)"),
+        novelty_s=table.take_float("novelty_s", low=3600.0, high=366 * 86400.0, unit="s"),
+        randomise_ratio=table.take_float("randomise_ratio", low=0.0, high=1.0, unit="(ratio)"),
         work_value_low=table.take_float("work_value_low", low=0.0, high=5.0, unit="(ratio)"),
         work_value_high=table.take_float("work_value_high", low=0.0, high=5.0, unit="(ratio)"),
     )

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from coolcap_envs.baselines import BaselineController, Controller, PolicyController, baseline
+from coolcap_envs.baselines import Controller, PolicyController, baseline
 from coolcap_envs.contract.policy import Policy
 from coolcap_envs.contract.telemetry import FloatArray
 from coolcap_envs.episode import Days
@@ -27,6 +27,7 @@ from coolcap_training.statistics import (
     paired_difference,
     relative_difference,
 )
+from coolcap_training.trials import run_trials
 
 EVALUATION_SEED: Final = 2_026_112_2
 """Of the published scenarios. Training seeds episodes from other streams."""
@@ -151,6 +152,31 @@ def compare(candidate: Sequence[Outcome], reference: Sequence[Outcome]) -> Compa
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One controller through scenarios, runnable anywhere.
+
+    Attributes:
+        controller: A policy, or a baseline by name.
+        site: A shipped site's name or a path ending in ``.toml``.
+        scenarios: What it is put into.
+    """
+
+    controller: Policy | str
+    site: str
+    scenarios: tuple[Scenario, ...]
+
+
+def outcomes_of(job: Run) -> list[Outcome]:
+    """Run a controller through its scenarios."""
+    site = load_site(job.site)
+    if isinstance(job.controller, str):
+        controller: Controller = baseline(job.controller, layout=site.layout, limits=site.limits)
+    else:
+        controller = PolicyController(job.controller, site.limits)
+    return run(controller, site, job.scenarios)
+
+
 def evaluate(
     policy: Policy,
     site: str,
@@ -163,6 +189,8 @@ def evaluate(
     work_value: float = WORK_VALUE_DEFAULT,
     duration_s: float = 86_400.0,
     disturbances: Mapping[str, str] = MappingProxyType({}),
+    workers: int = 1,
+    ray_address: str | None = None,
 ) -> Report:
     """Run the policy and the baselines through equal scenarios and compare them.
 
@@ -177,6 +205,8 @@ def evaluate(
         work_value: The operator's knob.
         duration_s: Length of a scenario.
         disturbances: ``workload``, ``trace``, ``faults`` or ``demand_response`` of all scenarios.
+        workers: Controllers run side by side in so many processes here.
+        ray_address: Ray cluster to use in place of this machine.
     """
     loaded: Site = load_site(site)
     scenarios = scenarios_for(
@@ -189,18 +219,16 @@ def evaluate(
         duration_s=duration_s,
         disturbances=disturbances,
     )
-    rivals: list[BaselineController] = [
-        baseline(name, layout=loaded.layout, limits=loaded.limits) for name in references
-    ]
-    own = PolicyController(policy, loaded.limits)
-    controllers: list[Controller] = [own, *rivals]
-    outcomes = {c.name: run(c, loaded, scenarios) for c in controllers}
+    controllers: tuple[Policy | str, ...] = (policy, *references)
+    jobs = [Run(controller=c, site=site, scenarios=tuple(scenarios)) for c in controllers]
+    done = dict(run_trials(outcomes_of, jobs, workers=workers, ray_address=ray_address))
+    own, *rivals = (done[i] for i in range(len(jobs)))
     return Report(
         site=loaded.name,
-        policy=own.name,
+        policy=own[0].controller,
         scenarios=tuple(scenarios),
-        table={name: _row(rows) for name, rows in outcomes.items()},
-        comparisons=tuple(compare(outcomes[own.name], outcomes[r.name]) for r in rivals),
+        table={rows[0].controller: _row(rows) for rows in (own, *rivals)},
+        comparisons=tuple(compare(own, rival) for rival in rivals),
     )
 
 

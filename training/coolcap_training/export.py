@@ -17,15 +17,17 @@ import torch
 from torch import nn
 
 from coolcap_envs.contract.errors import BundleError
-from coolcap_envs.contract.observation import ACTION_WIDTH, ROLES, ROW_FEATURES, SCHEMA_HASH, Rows
+from coolcap_envs.contract.observation import ROLES, ROW_FEATURES, SCHEMA_HASH, Rows
 from coolcap_envs.contract.policy import (
     BUNDLE_FORMAT,
     GOLDEN_TOLERANCE,
+    NOVELTY_TOLERANCE,
     Manifest,
     PolicyBundle,
     open_graph,
     write_bundle,
 )
+from coolcap_training.novelty import Novelty, fade
 from coolcap_training.policy import ROW_SPACE, SharedPolicy
 
 GOLDEN_COUNT: Final = 64
@@ -36,14 +38,17 @@ EXTREME: Final = 1e6
 
 
 class _Graph(nn.Module):
-    """What is exported: the policy's deterministic action."""
+    """What is exported: the policy's deterministic action, faded where a row is new."""
 
-    def __init__(self, policy: SharedPolicy) -> None:
+    def __init__(self, policy: SharedPolicy, novelty: Novelty) -> None:
         super().__init__()
         self.policy = policy
+        self.novelty = novelty
 
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        return self.policy.mean_action(rows)
+    def forward(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        scaled = self.policy.pi_features_extractor(rows)
+        novelty = self.novelty(scaled)
+        return self.policy.mean_action(rows) * fade(novelty)[:, None], novelty
 
 
 def probe_rows(*, seed: int, count: int = RANDOM_COUNT) -> Rows:
@@ -59,46 +64,53 @@ def probe_rows(*, seed: int, count: int = RANDOM_COUNT) -> Rows:
     return rows
 
 
-def to_onnx(policy: SharedPolicy) -> bytes:
-    """Return the policy's deterministic action as an ONNX graph with a dynamic number of rows."""
+def to_onnx(policy: SharedPolicy, novelty: Novelty) -> bytes:
+    """Return action and novelty of rows as an ONNX graph with a dynamic number of rows."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # The TorchScript exporter is deprecated; its successor needs onnxscript and seconds.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            _Graph(policy).eval(),
+            _Graph(policy, novelty).eval(),
             (torch.zeros(2, len(ROW_FEATURES)),),
             cast("str", buffer),  # takes any binary file; its annotation says paths only
             dynamo=False,
             input_names=["rows"],
-            output_names=["actions"],
-            dynamic_axes={"rows": {0: "agents"}, "actions": {0: "agents"}},
+            output_names=["actions", "novelty"],
+            dynamic_axes={name: {0: "agents"} for name in ("rows", "actions", "novelty")},
             opset_version=17,
         )
     return buffer.getvalue()
 
 
-def worst_difference(policy: SharedPolicy, graph: bytes, rows: Rows) -> float:
-    """Return the largest difference between torch and ONNX Runtime over ``rows``."""
-    session = open_graph(graph, origin="exported graph")
+def outputs(policy: SharedPolicy, novelty: Novelty, rows: Rows) -> tuple[Rows, Rows]:
+    """Return what torch says the graph must give: actions and novelty of ``rows``."""
     with torch.no_grad():
-        wanted = policy.mean_action(torch.as_tensor(rows)).numpy()
-    return float(np.abs(np.asarray(session.run(None, {"rows": rows})[0]) - wanted).max())
+        actions, new = _Graph(policy, novelty).eval()(torch.as_tensor(rows))
+    return actions.numpy(), new.numpy()
 
 
-def check_parity(policy: SharedPolicy, graph: bytes) -> float:
-    """Return the largest difference between torch and ONNX Runtime over probe rows.
+def check_parity(policy: SharedPolicy, novelty: Novelty, graph: bytes) -> float:
+    """Return the largest difference in an action between torch and ONNX Runtime.
 
     Raises:
-        BundleError: If it exceeds ``GOLDEN_TOLERANCE`` or is not a number.
+        BundleError: If actions differ by more than ``GOLDEN_TOLERANCE``, or novelty by more than
+            ``NOVELTY_TOLERANCE``, or either is not a number.
     """
-    worst = worst_difference(policy, graph, probe_rows(seed=0))
-    if not worst <= GOLDEN_TOLERANCE:
+    rows = probe_rows(seed=0)
+    session = open_graph(graph, origin="exported graph")
+    got = session.run(None, {"rows": rows})
+    worst = [
+        float(np.abs(np.asarray(a) - b).max())
+        for a, b in zip(got, outputs(policy, novelty, rows), strict=True)
+    ]
+    if not (worst[0] <= GOLDEN_TOLERANCE and worst[1] <= NOVELTY_TOLERANCE):
         raise BundleError(
-            f"export refused: ONNX Runtime and torch differ by {worst:.2g}, at most "
-            f"{GOLDEN_TOLERANCE:g} is allowed: report the versions of torch and onnxruntime"
+            f"export refused: ONNX Runtime and torch differ by {worst[0]:.2g} in actions and "
+            f"{worst[1]:.2g} in novelty, at most {GOLDEN_TOLERANCE:g} and {NOVELTY_TOLERANCE:g} "
+            "are allowed: report the versions of torch and onnxruntime"
         )
-    return worst
+    return worst[0]
 
 
 def git_commit() -> str:
@@ -128,6 +140,7 @@ def export(
     sites: tuple[str, ...],
     training: dict[str, object],
     metrics: dict[str, object],
+    novelty: Novelty | None = None,
 ) -> PolicyBundle:
     """Write ``policy`` as a bundle and load it again.
 
@@ -138,15 +151,15 @@ def export(
         sites: Sites it was trained on.
         training: Settings of the training, for people; plain JSON.
         metrics: Results on validation scenarios, for people; plain JSON.
+        novelty: Fitted to rows of training; without it no row ever counts as new.
 
     Raises:
         BundleError: If ONNX Runtime and torch differ.
     """
-    graph = to_onnx(policy)
-    check_parity(policy, graph)
+    novelty = novelty or Novelty()
+    graph = to_onnx(policy, novelty)
+    check_parity(policy, novelty, graph)
     golden = probe_rows(seed=1, count=GOLDEN_COUNT)[:GOLDEN_COUNT]
-    with torch.no_grad():
-        actions = policy.mean_action(torch.as_tensor(golden)).numpy().reshape(-1, ACTION_WIDTH)
     manifest = Manifest(
         format=BUNDLE_FORMAT,
         name=name,
@@ -158,5 +171,7 @@ def export(
         training=training,
         metrics=metrics,
     )
-    write_bundle(folder, manifest=manifest, graph=graph, golden=(golden, actions))
+    write_bundle(
+        folder, manifest=manifest, graph=graph, golden=(golden, *outputs(policy, novelty, golden))
+    )
     return PolicyBundle.load(folder)

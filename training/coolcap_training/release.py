@@ -8,7 +8,7 @@ from typing import Final
 from coolcap_envs.contract.errors import BundleError
 from coolcap_envs.contract.policy import Policy, PolicyBundle, RulePolicy
 from coolcap_envs.episode import Days
-from coolcap_training.callbacks import CHECKPOINT, load_checkpoint
+from coolcap_training.checkpoint import CHECKPOINT, Checkpoint
 from coolcap_training.evaluate import Report, evaluate
 from coolcap_training.export import export
 from coolcap_training.train import RUN
@@ -57,12 +57,24 @@ def release(run: Path, folder: Path, *, name: str, scenario_count: int) -> Polic
     """
     try:
         training: dict[str, object] = json.loads((run / RUN).read_text(encoding="utf-8"))
-        policy = load_checkpoint(run / CHECKPOINT)
+        checkpoint = Checkpoint.load(run / CHECKPOINT)
     except (OSError, ValueError) as error:
         raise BundleError(f"{run}: is no finished run: {error}; train first") from error
     sites = training["sites"]
     names = tuple(sites) if isinstance(sites, dict) else ()
-    bundle = export(policy, folder, name=name, sites=names, training=training, metrics={})
+
+    def write(metrics: dict[str, object]) -> PolicyBundle:
+        return export(
+            checkpoint.new_policy(),
+            folder,
+            name=name,
+            sites=names,
+            training=training,
+            metrics=metrics,
+            novelty=checkpoint.new_novelty(),
+        )
+
+    bundle = write({})
     if not scenario_count:
         return bundle
     metrics: dict[str, object] = {
@@ -80,5 +92,4 @@ def release(run: Path, folder: Path, *, name: str, scenario_count: int) -> Polic
         for site in names
         for mismatch in VALIDATION_MISMATCHES
     }
-    metrics = {"against": "rule", "mean, low, high": metrics}
-    return export(policy, folder, name=name, sites=names, training=training, metrics=metrics)
+    return write({"against": "rule", "mean, low, high": metrics})

@@ -56,9 +56,14 @@ class _Block:
         self._neutral = Action.neutral(count, episodes.layout.group_count)
         self._mask = action_mask(episodes.layout)
         self._scale = np.repeat(scales, (self.agent_count - 1, 1))
-        self._random = [np.random.default_rng(s) for s in seed.spawn(count)]
+        self.reseed(seed)
         self.gain = np.zeros(count)
         self.length = np.zeros(count, dtype=np.int64)
+
+    def reseed(self, seed: np.random.SeedSequence) -> None:
+        """Draw all later episodes from another seed."""
+        count = self.episodes.batch_size
+        self._random = [np.random.default_rng(s) for s in seed.spawn(count)]
 
     def start(self, where: BoolArray | None = None, *, stagger: bool = False) -> None:
         """Start episodes and their twins with the same draws."""
@@ -136,6 +141,11 @@ class RowAgentsVecEnv(VecEnv):
                 for i, block in enumerate(self._blocks)
             ]
         )
+
+    def reseed(self, seed: np.random.SeedSequence) -> None:
+        """Draw all later episodes from another seed; :meth:`reset` has to follow."""
+        for block, root in zip(self._blocks, seed.spawn(len(self._blocks)), strict=True):
+            block.reseed(root)
 
     def reset(self) -> Floats:
         """Start all episodes at once, each at a random part of its length; return all rows."""

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from coolcap_envs.contract.action import RESIDUAL_RATIO, Action
+from coolcap_envs.contract.action import CAP_RESIDUAL_RATIO, PLANT_RESIDUAL_RATIO, Action
 from coolcap_envs.contract.columns import Columns
 from coolcap_envs.contract.elementwise import Numbers, Row, clip, filled, higher_of
 from coolcap_envs.contract.layout import Layout
@@ -110,7 +110,7 @@ def _schema_hash() -> str:
         "rows": [[f.name, f.unit, f.low, f.high] for f in ROW_FEATURES],
         "group_levers": [lever.name for lever in GROUP_LEVERS],
         "plant_levers": [lever.name for lever in PLANT_LEVERS],
-        "residual_ratio": RESIDUAL_RATIO,
+        "residual_ratios": [CAP_RESIDUAL_RATIO, PLANT_RESIDUAL_RATIO],
     }
     return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -7,12 +7,12 @@ are checked at load). Loading refuses anything that does not fit; there is no pi
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coolcap_envs.contract.action import Action
 from coolcap_envs.contract.errors import BundleError
@@ -25,13 +25,18 @@ from coolcap_envs.contract.observation import (
     agent_rows,
     split_rows,
 )
+from coolcap_envs.contract.signature import SIGNATURE, verify
 
 if TYPE_CHECKING:
     import onnxruntime
 
-BUNDLE_FORMAT: Final = 1
+BUNDLE_FORMAT: Final = 2
 GOLDEN_TOLERANCE: Final = 1e-5
-"""Largest difference to the recorded outputs: float32 differs by 1e-6 between machines."""
+"""Largest difference to the recorded actions: float32 differs by 1e-6 between machines."""
+NOVELTY_MAX: Final = 10.0
+"""Novelty is not told apart beyond this."""
+NOVELTY_TOLERANCE: Final = 1e-2
+"""The same for novelty, a difference of two large sums."""
 
 _GRAPH, _MANIFEST, _GOLDEN = "policy.onnx", "manifest.json", "golden.npz"
 
@@ -89,9 +94,16 @@ class Manifest:
 class PolicyBundle:
     """A learned policy, ready to act through ONNX Runtime on one thread."""
 
-    def __init__(self, manifest: Manifest, session: "onnxruntime.InferenceSession") -> None:
+    def __init__(
+        self, folder: Path, manifest: Manifest, session: "onnxruntime.InferenceSession"
+    ) -> None:
+        self.folder = folder
         self.manifest = manifest
         self._session = session
+
+    def __reduce__(self) -> "tuple[Callable[[Path], PolicyBundle], tuple[Path]]":
+        """Let another process load the same bundle from its folder."""
+        return PolicyBundle.load, (self.folder,)
 
     @property
     def name(self) -> str:
@@ -99,23 +111,34 @@ class PolicyBundle:
         return self.manifest.name
 
     def act(self, observation: Observation) -> Action:
-        """Return the action for ``observation``, with the same batch axes."""
+        """Return the action for ``observation``, with the same batch axes, and its novelty."""
         rows = agent_rows(observation)
-        out = self.run(rows.reshape(-1, rows.shape[-1]))
-        return split_rows(out.reshape(*rows.shape[:-1], ACTION_WIDTH))
+        out, novelty = self.run(rows.reshape(-1, rows.shape[-1]))
+        action = split_rows(out.reshape(*rows.shape[:-1], ACTION_WIDTH))
+        return replace(action, novelty=novelty.astype(np.float64).reshape(rows.shape[:-1]))
 
-    def run(self, rows: Rows) -> Rows:
-        """Run the graph on rows ``[M, len(ROW_FEATURES)]``; return ``[M, ACTION_WIDTH]``."""
-        return cast("Rows", self._session.run(None, {"rows": rows})[0])
+    def run(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Run the graph on rows ``[M, len(ROW_FEATURES)]``.
+
+        Returns:
+            Actions ``[M, ACTION_WIDTH]``, faded where a row is new, and novelty ``[M]``.
+        """
+        return cast("tuple[Rows, Rows]", tuple(self._session.run(None, {"rows": rows})))
 
     @classmethod
-    def load(cls, folder: Path) -> "PolicyBundle":
+    def load(cls, folder: Path, *, public_key: Path | None = None) -> "PolicyBundle":
         """Load and check a bundle.
 
+        Args:
+            folder: Where it is.
+            public_key: PEM file of the key it must be signed with; None accepts any.
+
         Raises:
-            BundleError: If a file is missing or damaged, the schema differs from this software's,
-                or the graph does not give the recorded outputs.
+            BundleError: If a file is missing or damaged, the signature or the schema is not the
+                expected one, or the graph does not give the recorded outputs.
         """
+        if public_key is not None:
+            verify(folder, _read_bytes(folder / _MANIFEST), public_key=public_key)
         manifest = read_manifest(folder)
         graph = _read_bytes(folder / _GRAPH)
         digest = hashlib.sha256(graph).hexdigest()
@@ -125,7 +148,7 @@ class PolicyBundle:
                 f"{manifest.graph_sha256[:16]}…: the file was changed or truncated; copy it again"
             )
         session = open_graph(graph, origin=str(folder / _GRAPH))
-        bundle = cls(manifest, session)
+        bundle = cls(folder, manifest, session)
         bundle._check_golden(folder / _GOLDEN)
         return bundle
 
@@ -133,14 +156,20 @@ class PolicyBundle:
         try:
             with np.load(path, allow_pickle=False) as golden:
                 rows, actions = golden["rows"], golden["actions"]
+                novelty = golden["novelty"]
         except (OSError, ValueError, KeyError) as error:
             raise BundleError(f"{path}: cannot be read: {error}; copy the bundle again") from error
-        worst = float(np.abs(self.run(rows) - actions).max())
-        if not worst <= GOLDEN_TOLERANCE:
-            raise BundleError(
-                f"{path}: the graph differs from its recorded outputs by {worst:.2g}, at most "
-                f"{GOLDEN_TOLERANCE:g} is allowed: retrain or export again on this machine"
-            )
+        got = self.run(rows)
+        for name, value, recorded, allowed in (
+            ("actions", got[0], actions, GOLDEN_TOLERANCE),
+            ("novelty", got[1], novelty, NOVELTY_TOLERANCE),
+        ):
+            worst = float(np.abs(value - recorded).max())
+            if not worst <= allowed:
+                raise BundleError(
+                    f"{path}: the graph's {name} differ from those recorded by {worst:.2g}, at "
+                    f"most {allowed:g} is allowed: retrain or export again on this machine"
+                )
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -196,24 +225,35 @@ def open_graph(graph: bytes, *, origin: str) -> "onnxruntime.InferenceSession":
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no public common base
         raise BundleError(f"{origin}: ONNX Runtime refuses it: {error}") from error
-    wanted = (["rows"], [len(ROW_FEATURES)], [ACTION_WIDTH])
-    got = (
-        [i.name for i in session.get_inputs()],
-        [i.shape[-1] for i in session.get_inputs()],
-        [o.shape[-1] for o in session.get_outputs()],
-    )
+    wanted = {"rows": [len(ROW_FEATURES)], "actions": [ACTION_WIDTH], "novelty": []}
+    got = {p.name: p.shape[1:] for p in (*session.get_inputs(), *session.get_outputs())}
     if got != wanted:
-        raise BundleError(f"{origin}: inputs and widths are {got}, a policy has {wanted}")
+        raise BundleError(
+            f"{origin}: inputs and outputs with widths are {got}, a policy has {wanted}"
+        )
     return session
 
 
 def write_bundle(
-    folder: Path, *, manifest: Manifest, graph: bytes, golden: tuple[Rows, NDArray[np.float32]]
+    folder: Path,
+    *,
+    manifest: Manifest,
+    graph: bytes,
+    golden: tuple[Rows, Rows, Rows],
 ) -> None:
-    """Write a bundle; the manifest last, so that an interrupted write cannot be loaded."""
+    """Write a bundle; the manifest last, so that an interrupted write cannot be loaded.
+
+    Args:
+        folder: Where it goes.
+        manifest: What it says of itself.
+        graph: ONNX.
+        golden: Rows with the actions and the novelty they give.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _MANIFEST).unlink(missing_ok=True)
+    for name in (_MANIFEST, SIGNATURE):
+        (folder / name).unlink(missing_ok=True)
     (folder / _GRAPH).write_bytes(graph)
-    np.savez_compressed(folder / _GOLDEN, rows=golden[0], actions=golden[1])
+    rows, actions, novelty = golden
+    np.savez_compressed(folder / _GOLDEN, rows=rows, actions=actions, novelty=novelty)
     text = json.dumps(asdict(manifest), indent=2, sort_keys=True)
     (folder / _MANIFEST).write_text(text + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ cooling or power, then *responds* by a larger step. Source: ASHRAE Guideline 36-
 published here; change it only with a new baseline name.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -65,8 +65,10 @@ class Tuning:
     """For groups with a latency target: a queue must not grow over several decisions (ours)."""
     cap_trim_idle_ratio: float = 0.001
     """For groups with a latency target while the cap does not bind: follows demand down (ours)."""
-    work_loss_max_ratio: float = 0.02
-    """A cap is trimmed until it costs this share of the throughput (ours)."""
+    work_loss_max_ratio: float = 0.05
+    """A cap is trimmed until it costs this share of the pace at the highest clock (ours)."""
+    busy_ratio: float = 0.5
+    """GPU utilisation above which a group is at work (ours)."""
     latency_max_ratio: float = 0.8
     """Latency over target above which a cap is released (ours)."""
     pinned_ratio: float = 0.9
@@ -83,11 +85,11 @@ def is_due(time_s: Numbers, period_s: Numbers, dt_s: float) -> Truth:
 
 
 def next_cap_w(cap_w: Numbers, row: Row, low_w: Numbers, top_w: Numbers, tuning: Row) -> Numbers:
-    """Return a group's next cap: trimmed while it binds without harm, released when it harms.
+    """Return a group's next cap: trimmed while it does no harm, released when it does.
 
     Groups that serve requests are trimmed more slowly while the cap does not bind, so that it
-    follows demand down over hours but keeps headroom for the next burst. Others keep their cap
-    then, for their pauses are short.
+    follows demand down over hours but keeps headroom for the next burst. Others are trimmed while
+    they are busy, until the cap binds, and keep it in pauses, which are short.
 
     Args:
         cap_w: The rule's cap.
@@ -102,7 +104,9 @@ def next_cap_w(cap_w: Numbers, row: Row, low_w: Numbers, top_w: Numbers, tuning:
     is_slow = row.work_rate_ratio < 1.0 - t.work_loss_max_ratio
     is_late = row.latency_ratio > t.latency_max_ratio
     is_harmed = is_pinned & where(serves, is_late, is_slow)
-    trim = where(is_pinned, -t.cap_trim_ratio, where(serves, -t.cap_trim_idle_ratio, 0.0))
+    is_busy = row.gpu_util_ratio > t.busy_ratio
+    idle_trim = where(serves, t.cap_trim_idle_ratio, where(is_busy, t.cap_trim_ratio, 0.0))
+    trim = -where(is_pinned, t.cap_trim_ratio, idle_trim)
     respond = where(serves, t.cap_respond_serving_ratio, t.cap_respond_ratio)
     step = where(is_harmed, respond, trim)
     return clip(where(is_nan(row.gpu_power_w), cap_w, cap_w + step * top_w), low_w, top_w)
@@ -195,7 +199,8 @@ class TrimRespond:
     Args:
         layout: The site's layout.
         limits: The site's limits.
-        tuning: Frozen published tuning unless a study says otherwise.
+        tuning: Frozen published tuning unless a study says otherwise; its numbers may be arrays
+            of shape ``batch``, a tuning for each member.
         batch: Leading batch shape of the telemetry it will see.
     """
 
@@ -209,7 +214,10 @@ class TrimRespond:
     ) -> None:
         self._layout = layout
         self._limits = limits
-        self._tuning = tuning
+        self._plant_tuning = tuning
+        self._group_tuning = replace(
+            tuning, **{k: np.asarray(v)[..., None] for k, v in asdict(tuning).items() if np.ndim(v)}
+        )
         groups = (*batch, layout.group_count)
         self._cap_w = np.broadcast_to(layout.power_limit_default_w, groups).copy()
         self._plant = np.broadcast_to(
@@ -232,13 +240,13 @@ class TrimRespond:
             row=groups,
             low_w=limits.power_cap_min_w,
             top_w=limits.power_cap_max_w,
-            tuning=self._tuning,
+            tuning=self._group_tuning,
         )
         requests = cooling_requests(
             inlet_temp_c=groups.inlet_temp_c,
             hottest_c=telemetry.of_plant("inlet_temp_max_c")[..., None],
             limit_c=limits.inlet_temp_max_c,
-            tuning=self._tuning,
+            tuning=self._group_tuning,
         )
         move_levers(
             levers=Columns(self._plant, PLANT_LEVER_COLUMN),
@@ -250,7 +258,7 @@ class TrimRespond:
                 gpu_temp_max_c=limits.gpu_temp_max_c,
                 chw_span_k=float(limits.lever_high[_CHW] - limits.lever_low[_CHW]),
             ),
-            tuning=self._tuning,
+            tuning=self._plant_tuning,
             dt_s=dt_s,
         )
         self._plant = np.clip(self._plant, self._limits.lever_low, self._limits.lever_high)

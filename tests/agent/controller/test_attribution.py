@@ -6,7 +6,7 @@ import pytest
 from agent.controller.fake_plant import LoopBench
 from agent.controller.policies import ConstantPolicy
 from coolcap_agent.controller.attribution import Influence, influences
-from coolcap_envs.contract.action import RESIDUAL_RATIO, Action
+from coolcap_envs.contract.action import CAP_RESIDUAL_RATIO, PLANT_RESIDUAL_RATIO, Action
 from coolcap_envs.contract.levers import PLANT_LEVER_COLUMN
 from coolcap_envs.contract.observation import GROUP_FEATURES, PLANT_FEATURES, Observation
 from coolcap_envs.contract.policy import Policy
@@ -57,7 +57,7 @@ def test_input_that_matters_is_found_with_its_effect_in_watts() -> None:
     assert only.name == "gpu_util_ratio"
     assert only.value == pytest.approx(0.2)
     assert only.reference == pytest.approx(0.8)
-    assert only.effect == pytest.approx(0.5 * (0.2 - 0.8) * RESIDUAL_RATIO * span_w)
+    assert only.effect == pytest.approx(0.5 * (0.2 - 0.8) * CAP_RESIDUAL_RATIO * span_w)
     assert only.reference_meaning == "mean of the other groups"
 
 
@@ -70,7 +70,7 @@ def test_setpoint_is_moved_by_the_change_against_the_last_hour() -> None:
 
     assert only.name == "plant_outdoor_temp_c"
     assert (only.value, only.reference) == pytest.approx((30.0, 20.0))
-    assert only.effect == pytest.approx(0.01 * 10.0 * RESIDUAL_RATIO * span_k)
+    assert only.effect == pytest.approx(0.01 * 10.0 * PLANT_RESIDUAL_RATIO * span_k)
     assert only.reference_meaning == "mean of the last hour"
 
 
