@@ -3,15 +3,16 @@
 Run by ``test_agent_driver.py`` in a process that finds the library.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.drivers.driver_suite import GpuBench, GpuDriverSuite
-from coolcap_agent.drivers.base import DeviceLost, DriverError
+from coolcap_agent.drivers.base import DeviceLost, DriverError, GpuEvent
 from coolcap_agent.drivers.nvml import NvmlDriver
-from coolcap_agent.sim.faults import set_fault
+from coolcap_agent.sim.faults import clear_faults, set_fault
 from support.small_hall import DEMAND_W, SmallHall
 
 
@@ -98,3 +99,70 @@ def test_gpu_lost_before_the_start_is_left_out(
     set_fault(small.hall, "node-2/0", "gpu-lost")
 
     assert [gpu.index for gpu in open_driver().inventory()] == [1]
+
+
+@pytest.mark.parametrize(("fault", "xid"), [("xid", 48), ("gpu-lost", 79), ("hang", 119)])
+def test_critical_event_is_told_with_its_gpu_even_if_that_answers_no_more(
+    small: SmallHall, open_driver: Callable[[], NvmlDriver], fault: str, xid: int
+) -> None:
+    driver = open_driver()
+    uuid = driver.inventory()[1].uuid
+    set_fault(small.hall, uuid, fault)
+    events: list[GpuEvent] = []
+    while not events:
+        events += driver.take_events()
+
+    clear_faults(small.hall, uuid)
+    assert events == [GpuEvent(uuid=uuid, xid=xid)]
+
+
+def test_gpu_that_was_lost_is_read_again_when_it_is_back(
+    small: SmallHall, open_driver: Callable[[], NvmlDriver]
+) -> None:
+    driver = open_driver()
+    uuid = driver.inventory()[0].uuid
+    set_fault(small.hall, uuid, "gpu-lost")
+    with pytest.raises(DeviceLost):
+        driver.read_gpu(uuid)
+    clear_faults(small.hall, uuid)
+
+    assert driver.read_gpu(uuid).uuid == uuid
+
+
+def test_module_that_is_limited_as_a_whole_is_read_only(
+    small: SmallHall, open_driver: Callable[[], NvmlDriver]
+) -> None:
+    set_fault(small.hall, "node-2/0", "module-scope")
+
+    first, second = open_driver().inventory()
+
+    assert "whole module" in first.read_only_reason
+    assert second.read_only_reason == ""
+
+
+def test_partitioned_gpu_is_said_to_be(
+    small: SmallHall, open_driver: Callable[[], NvmlDriver]
+) -> None:
+    set_fault(small.hall, "node-2/0", "mig")
+
+    assert [gpu.partitioned for gpu in open_driver().inventory()] == [True, False]
+
+
+def test_clock_ceiling_of_the_agent_reaches_the_hall_and_a_reload_that_loses_it_is_noticed(
+    small: SmallHall, open_driver: Callable[[], NvmlDriver]
+) -> None:
+    driver = open_driver()
+    uuid = driver.inventory()[0].uuid
+    driver.set_sm_clock_max(uuid, sm_clock_max_mhz=1200.0)
+    assert small.hall.table("gpu_control")["sm_clock_limit_mhz"][2] == 1200.0
+    small.hall.table("gpu_reading")["sm_clock_mhz"][:, 2] = 1200.0
+    assert driver.read_gpu(uuid).sm_clock_limit_mhz == 1200.0
+
+    set_fault(small.hall, uuid, "driver-reload")
+    limits_mhz = []
+    for _ in range(2):
+        small.advance(2.0)
+        limits_mhz.append(driver.read_gpu(uuid).sm_clock_limit_mhz)
+
+    assert limits_mhz[0] == 1200.0
+    assert math.isnan(limits_mhz[1])

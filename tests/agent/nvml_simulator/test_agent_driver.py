@@ -18,7 +18,7 @@ def test_nvml_driver_passes_its_suite_over_the_simulator(tmp_path: Path) -> None
         env=client_environment(tmp_path / "unused", "unused"),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
     counted = re.search(r"(\d+) passed in", done.stdout)
