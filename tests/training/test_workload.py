@@ -19,7 +19,7 @@ def test_the_fit_is_printed_and_written(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["workload", "--data", str(FOLDER), "--write", str(written)])
 
     assert result.exit_code == 0
-    assert "decode.burst_per_h = 21.39" in result.output
+    assert "decode.burst_per_h = 18.15" in result.output
     assert "recorded variation_ratio 1.29" in result.output
     assert load_profile(str(written)) == load_profile("recorded-2023")
 

@@ -5,6 +5,7 @@ each of the generator's parameters is estimated from one of the parts. How well 
 recording is seen by drawing from the generator and taking the same statistics.
 """
 
+import math
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -83,7 +84,26 @@ def _generated_run(steps: float) -> tuple[float, float]:
     """
     wanted = max(steps, 2.05)
     mean_s = -DEMAND_STEP_S / np.log(1.0 - 1.0 / (wanted - 1.0))
-    return float(mean_s), wanted * DEMAND_STEP_S
+    return float(mean_s), wanted
+
+
+def _starts_per_h(share: float, *, steps: float) -> float:
+    """Return how often the generator must start runs of ``steps`` that take a share of all steps.
+
+    In each step outside a run one starts with probability p, so ``(1 - p)/p`` steps lie between
+    two, and ``share = steps/(steps + (1 - p)/p)``.
+    """
+    if share <= 0.0:
+        return 0.0
+    chance = 1.0 / (1.0 + steps * (1.0 - share) / share)
+    return chance * _HOUR_S / DEMAND_STEP_S
+
+
+def _below(value: float, *, mean: float, deviation: float) -> float:
+    """Return the chance of a normal number to be below ``value``."""
+    if deviation <= 0.0:
+        return float(mean < value)
+    return 0.5 * (1.0 + math.erf((value - mean) / (deviation * math.sqrt(2.0))))
 
 
 def fit_course(relative: FloatArray) -> dict[str, float]:
@@ -107,13 +127,14 @@ def fit_course(relative: FloatArray) -> dict[str, float]:
         "noise_ratio": min(noise, 1.0),
         "noise_time_s": -DEMAND_STEP_S / np.log(np.clip(correlation, 0.01, 0.99)),
     }
-    pause_share = float(is_pause.mean())
-    # A burst within a pause is silent, so bursts fill their share of the rest.
-    burst_share = float(is_burst.mean()) / max(1.0 - pause_share, 1e-9)
+    # Noise alone dips into what counts as a pause; a burst within a pause is silent.
+    dips = _below(_PAUSE_BELOW / base, mean=1.0, deviation=noise)
+    pause_share = max(float(is_pause.mean()) - dips, 0.0) / (1.0 - dips)
+    burst_share = float(is_burst.mean()) / max(1.0 - float(is_pause.mean()), 1e-9)
     for name, part, share in (("burst", is_burst, burst_share), ("pause", is_pause, pause_share)):
-        mean_s, length_s = _generated_run(_run_steps(part))
+        mean_s, steps = _generated_run(_run_steps(part))
         fitted[f"{name}_mean_s"] = mean_s
-        fitted[f"{name}_per_h"] = min(share / max(1.0 - share, 1e-9) / (length_s / _HOUR_S), 60.0)
+        fitted[f"{name}_per_h"] = _starts_per_h(share, steps=steps)
     if is_burst.any():
         fitted["burst_ratio"] = (float(relative[is_burst].mean()) - base) * scale
     if is_pause.any():

@@ -87,13 +87,17 @@ def test_the_shipped_profile_is_the_fit_of_the_published_recordings() -> None:
 
 
 def test_the_generator_with_the_shipped_profile_is_as_bursty_as_the_recording() -> None:
-    """Published: variation 1.27 and 1.29, neighbouring steps correlated by 0.23 and 0.29."""
+    """
+    Published for prompts and answers: variation 1.27 and 1.29, neighbouring steps correlated by
+    0.23 and 0.29, pauses 0.37 and 0.38, bursts 0.15 and 0.17 of all steps.
+    """
     workload = with_profile(SITE.workload, load_profile("recorded-2023"))
     for name in ("prefill", "decode"):
         course = generated(class_table(workload), WORKLOAD_CLASSES.index(name))
-        assert course.variation_ratio == pytest.approx(1.28, abs=0.12)
-        assert course.correlation == pytest.approx(0.26, abs=0.1)
-        assert 0.3 < course.pause_share < 0.55
+        assert course.variation_ratio == pytest.approx(1.28, abs=0.2)
+        assert course.correlation == pytest.approx(0.26, abs=0.15)
+        assert course.pause_share == pytest.approx(0.37, abs=0.03)
+        assert course.burst_share == pytest.approx(0.16, abs=0.05)
 
 
 @pytest.mark.parametrize("name", shipped_profiles())
