@@ -83,6 +83,9 @@ class NoWriteLog:
     async def note(self, record: WriteRecord) -> None:
         """Do nothing."""
 
+    async def close(self) -> None:
+        """Do nothing."""
+
 
 class UnrecordedWrites:
     """Stands for a record that cannot be opened: no command is carried out, values go back.

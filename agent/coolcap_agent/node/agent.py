@@ -16,7 +16,7 @@ from coolcap_agent.daemon.latest import Latest
 from coolcap_agent.daemon.point import Spec
 from coolcap_agent.daemon.state_dir import StateDir
 from coolcap_agent.daemon.version import agent_version
-from coolcap_agent.daemon.write_log import open_record
+from coolcap_agent.daemon.write_log import NoWriteLog, open_record
 from coolcap_agent.drivers.base import GpuInfo
 from coolcap_agent.journal import Key
 from coolcap_agent.logging import FaultLog
@@ -66,7 +66,11 @@ class NodeAgent:
         self._health: GpuHealth | None = None
         self._specs = gpu_specs(config, gpus.infos)
         self._points = make_points(gpus, self._specs)
-        self._record = open_record(state, faults=self._faults, now_s=clock.now_s)
+        self._record = (
+            open_record(state, faults=self._faults, now_s=clock.now_s)
+            if config.record_writes
+            else NoWriteLog()
+        )
         simulated = config.agent.simulated_clock is not None
         self._thermal_guard = ThermalGuard(
             self._points,

@@ -21,6 +21,7 @@ class NodeConfig:
     driver: GpuDriver
     limits: CapLimits
     work: tuple[WorkSource, ...] = ()
+    record_writes: bool = True
 
 
 def read_node_config(path: Path) -> NodeConfig:
@@ -38,10 +39,18 @@ def read_node_config(path: Path) -> NodeConfig:
             root.take_table("driver"), node_id=agent.agent_id, folder=path.parent
         )
         work = read_work_sources(root, folder=path.parent)
+        record_writes = root.take_bool("record_writes", default=True)
         root.finish()
         if root.problems or driver is None:
             raise ConfigError(str(path), root.problems)
-        return NodeConfig(agent=agent, driver_name=name, driver=driver, limits=limits, work=work)
+        return NodeConfig(
+            agent=agent,
+            driver_name=name,
+            driver=driver,
+            limits=limits,
+            work=work,
+            record_writes=record_writes,
+        )
 
     return read_config(path, read)
 

@@ -6,6 +6,7 @@ sixth of a node agent's memory.
 
 import os
 import pickle
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -75,7 +76,10 @@ def in_a_child(load: Callable[[], T]) -> T:
         ChildProcessError: If it ended in any other way.
     """
     receiver, sender = os.pipe()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # Python 3.12 and later warn where there are threads; a daemon has none yet.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid == 0:
         try:
             os.close(receiver)

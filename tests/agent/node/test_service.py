@@ -370,3 +370,18 @@ def test_foreign_change_is_undone_while_the_lease_lives_and_told(node: SmallNode
             assert node.limits_w() == [300.0, 500.0]
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_writes_are_recorded_unless_the_config_says_otherwise(
+    node: SmallNode, recorded: bool
+) -> None:
+    async def play() -> None:
+        config = node.config(top=f"record_writes = {str(recorded).lower()}")
+        async with node.serve(config) as served:
+            lease = await acquire(served)
+            await served.client().SetPowerCaps(served.request(lease, 300.0), timeout=5)
+
+    asyncio.run(play())
+
+    assert (node.folder / "state" / "audit.jsonl").exists() is recorded
