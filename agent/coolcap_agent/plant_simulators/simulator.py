@@ -10,8 +10,8 @@ from typing import Final, Self
 from coolcap_agent.drivers.loop_thread import LoopThread
 from coolcap_agent.plant_simulators.hall import LEVERS, SIGNALS, Hall, SimulatedLever
 
-DEADLINE_S: Final = 30.0
-"""For starting and stopping; building an OPC UA server takes seconds."""
+DEADLINE_S: Final = 120.0
+"""For starting and stopping; building an OPC UA server takes seconds, many on a busy machine."""
 
 
 class Simulator(ABC):

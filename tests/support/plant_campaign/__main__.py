@@ -8,6 +8,7 @@ from json import dumps
 from pathlib import Path
 
 from coolcap_agent import certs
+from coolcap_agent.drivers.base import DriverError
 from support.plant_campaign.run import Count, build_clock_shim, play
 from support.plant_campaign.scenarios import SCENARIOS
 
@@ -48,7 +49,7 @@ def main() -> int:
                         clock_shim=shim,
                         seed=asked.seed,
                     )
-                except AssertionError as error:
+                except (AssertionError, DriverError) as error:
                     failures.append(f"{scenario} over {protocol}: {error}")
                     _say(f"{scenario:27}{protocol:9} FAILED: {str(error)[:200]}")
                     continue
