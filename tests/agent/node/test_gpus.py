@@ -7,7 +7,10 @@ import pytest
 
 from coolcap_agent import certs
 from coolcap_agent.daemon.point import LeaseOver
+from coolcap_agent.daemon.state_dir import StateDir
 from coolcap_agent.daemon.worker import TimedOut, Unreachable
+from coolcap_agent.drivers.simulated_gpu import SimulatedGpuDriver
+from coolcap_agent.node.agent import open_node
 from coolcap_agent.node.gpus import Gpus
 from coolcap_agent.sim.hall_layout import Fault
 from support.small_node import SmallNode
@@ -46,3 +49,20 @@ def test_write_is_not_made_when_it_is_not_allowed_any_more(node: SmallNode) -> N
 
     asyncio.run(play())
     assert node.limits_w() == [500.0, 500.0]
+
+
+def test_other_managers_of_limits_are_named_at_the_start(
+    node: SmallNode, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rights = {"missing": "", "foreign_managers": ["nv-hostengine: DCGM sets limits again"]}
+    monkeypatch.setattr(SimulatedGpuDriver, "rights", lambda _driver: rights)
+
+    async def play() -> None:
+        config = node.config()
+        with StateDir(config.agent.state_dir) as state:
+            agent = await open_node(config, state)
+            await agent.close()
+
+    asyncio.run(play())
+
+    assert "may change limits: nv-hostengine" in caplog.text
