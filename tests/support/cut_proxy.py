@@ -52,14 +52,16 @@ class CutProxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        ends = [writer]
         try:
-            there = await asyncio.open_connection("127.0.0.1", self._target_port)
-            await asyncio.gather(self._pump(reader, there[1]), self._pump(there[0], writer))
+            back, there = await asyncio.open_connection("127.0.0.1", self._target_port)
+            ends.append(there)
+            await asyncio.gather(self._pump(reader, there), self._pump(back, writer))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)
-            for end in (writer, *([there[1]] if "there" in locals() else [])):
+            for end in ends:
                 end.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

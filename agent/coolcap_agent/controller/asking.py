@@ -103,7 +103,7 @@ def _novelty(answer: Action, scope: Scope) -> FloatArray | None:
 
     Policies that cannot tell have no such answer.
     """
-    told: FloatArray | None = getattr(answer, "novelty", None)
+    told = answer.novelty
     if told is None:
         return None
     of_groups = scope.spread_rows(told[:-1, None], fill=np.nan)[:, 0]

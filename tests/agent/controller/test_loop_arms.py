@@ -14,6 +14,7 @@ from coolcap_agent.controller.steering_status import arm_messages
 from coolcap_agent.controller.switchback import Arm, Plan
 from coolcap_agent.controller.takeover import TAKEOVER_TICK_COUNT
 from coolcap_agent.controller.wishes import Wishes
+from coolcap_envs.contract.action import CAP_RESIDUAL_RATIO
 from coolcap_proto.v1 import controller_pb2
 
 BEGIN_S = 1_000_000.0
@@ -106,7 +107,7 @@ def largest_step(bench: LoopBench, policy: ConstantPolicy) -> tuple[float, float
 
 @pytest.mark.parametrize("value", [-1.0, 1.0])
 def test_turns_change_hands_without_a_bump_in_both_directions(value: float) -> None:
-    """Full corrections are 30 % of each range; they come in five parts and stay when they go."""
+    """Full corrections are a share of each range; they come in five parts and stay when they go."""
     policy = ConstantPolicy(value)
     bench = LoopBench(policy, wishes=Wishes(switchback=plan()))
     bench.decide(159)
@@ -114,7 +115,7 @@ def test_turns_change_hands_without_a_bump_in_both_directions(value: float) -> N
 
     cap_w, supply_k = largest_step(bench, policy)
 
-    assert cap_w <= 0.3 * span_w / TAKEOVER_TICK_COUNT + 12.0
+    assert cap_w <= CAP_RESIDUAL_RATIO * span_w / TAKEOVER_TICK_COUNT + 12.0
     assert supply_k <= float(bench.plant.limits.lever_fall_max_per_min[0]) * 0.5 + 1e-9
 
 
