@@ -265,6 +265,9 @@ def as_json(record: DecisionRecord, layout: Layout) -> dict[str, object]:
         "policy_latency_s": _number(record.policy_latency_s),
         "latency_s": _number(record.latency_s),
         "refusals": list(record.applied.refusals),
+        "budgets_w": dict(
+            zip(record.limits.budget_names, _numbers(record.limits.budget_w), strict=True)
+        ),
         "plant_features": None if seen is None else _numbers(seen.plant),
         "groups": groups,
         "levers": levers,

@@ -1,15 +1,19 @@
 """Which inputs moved the policy, held against policies whose answer is known in closed form."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from agent.controller.fake_plant import LoopBench
 from agent.controller.policies import ConstantPolicy
 from coolcap_agent.controller.attribution import Influence, influences
+from coolcap_agent.controller.policy_runner import load_policy
 from coolcap_envs.contract.action import CAP_RESIDUAL_RATIO, PLANT_RESIDUAL_RATIO, Action
 from coolcap_envs.contract.levers import PLANT_LEVER_COLUMN
 from coolcap_envs.contract.observation import GROUP_FEATURES, PLANT_FEATURES, Observation
 from coolcap_envs.contract.policy import Policy
+from support.tiny_bundle import write_tiny_bundle
 
 UTIL = [f.name for f in GROUP_FEATURES].index("gpu_util_ratio")
 OUTDOOR = [f.name for f in PLANT_FEATURES].index("outdoor_temp_c")
@@ -99,3 +103,18 @@ def test_rule_alone_is_not_asked() -> None:
     bench.decide()
 
     assert of_group(bench, 0) == ()
+
+
+def test_bundle_is_asked_through_onnx_runtime_as_well(tmp_path: Path) -> None:
+    """The graph made by hand multiplies the first input of a row with 0.5."""
+    write_tiny_bundle(tmp_path)
+    loaded = load_policy(tmp_path)
+    bench = LoopBench(loaded.policy)
+    bench.plant.group["gpu_power_w"] = np.array([200.0, 300.0, 300.0, 400.0])
+    bench.decide()
+
+    found = of_group(bench, 0)
+
+    first = GROUP_FEATURES[0].name
+    assert found[0].name == first
+    assert abs(found[0].effect) > 10.0 * max((abs(i.effect) for i in found[1:]), default=0.0)
