@@ -101,7 +101,7 @@ def activity(busy_ratio: float, half_load: float) -> float:
 
     ``a = u*(1 + h)/(u + h)``. Large ``h``: power is proportional to load (work comes in bursts).
     Small ``h``: a serving engine with few sequences in its batch still reads all weights for each
-    token; ``h = 0.08`` describes 49 H100 serving set-ups with a mean error of 5.4 % of power
+    token; ``h = 0.08`` describes 49 H100 serving set-ups with a mean error of 8.3 % of power
     (ML.ENERGY leaderboard v3, power against batch size).
     """
     return busy_ratio * (1.0 + half_load) / (busy_ratio + half_load)
