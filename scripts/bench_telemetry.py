@@ -9,6 +9,8 @@ time and the memory of the process, every ten minutes of site time.
 import argparse
 import json
 import resource
+import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from coolcap_agent.console.history import History
 from coolcap_agent.console.view import HISTORY_NAMES, history_row
-from coolcap_agent.sink.influx import open_influx_sink
+from coolcap_agent.sink.influx import InfluxTarget, open_influx_sink
 from coolcap_agent.telemetry_log.recorder import AgentSeen, Recorder
 from support.big_hall import GPUS_PER_NODE, BigHall, big_loop, tick
-from support.influx_server import HOW_TO_GET, LocalInfluxServer, can_start
+from support.influx_server import HOW_TO_GET, LocalInfluxServer, can_start, free_port
 
 DATABASE = "coolcap_test_bench"
 REPORT_EVERY_S = 600
@@ -40,8 +42,55 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+DISCARDING = """
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+    def log_message(self, format, *args):
+        pass
+
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+class DiscardingServer:
+    """Takes everything and keeps nothing, in a process of its own."""
+
+    def __init__(self) -> None:
+        port = free_port()
+        self._target = InfluxTarget(
+            url=f"http://127.0.0.1:{port}", org="coolcap", bucket=DATABASE, token=""
+        )
+        self._process = subprocess.Popen([sys.executable, "-c", DISCARDING, str(port)])
+
+    def create(self, database: str) -> None:
+        """Wait until it listens."""
+        host, _, port = self._target.url.removeprefix("http://").partition(":")
+        while True:
+            try:
+                socket.create_connection((host, int(port)), timeout=1.0).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+
+    def target(self, database: str) -> InfluxTarget:
+        """Return where to write to."""
+        return self._target
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait()
+
+
 def measure(
-    server: LocalInfluxServer, folder: Path, *, nodes: int, seconds: int
+    server: LocalInfluxServer | DiscardingServer, folder: Path, *, nodes: int, seconds: int
 ) -> dict[str, object]:
     """Run it; returns the figures."""
     server.create(DATABASE)
@@ -107,12 +156,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=1250, help="servers of eight GPUs")
     parser.add_argument("--seconds", type=int, default=3600, help="site time")
+    parser.add_argument(
+        "--discard", action="store_true", help="send to a server that keeps nothing: no database"
+    )
     parser.add_argument("--json", action="store_true", help="one object on standard output")
     chosen = parser.parse_args()
-    if not can_start():
+    if not chosen.discard and not can_start():
         parser.exit(2, f"bench: {HOW_TO_GET}\n")
     with tempfile.TemporaryDirectory(prefix="coolcap-bench-") as name:
-        server = LocalInfluxServer(Path(name))
+        server = DiscardingServer() if chosen.discard else LocalInfluxServer(Path(name))
         try:
             found = measure(server, Path(name), nodes=chosen.nodes, seconds=chosen.seconds)
         finally:

