@@ -50,6 +50,24 @@ missing, unknown or without a source is refused, all of it in one message. How t
 """
 
 
+OPTIONAL_FILES = """\
+## What drives a site, optional
+
+| key | value | meaning |
+| --- | --- | --- |
+| `[simulation.workload] profile` | a shipped name or a `.toml` file | replaces numbers of the classes |
+| `[simulation.workload] groups_per_job` | 1 to 10000, default 1 | neighbouring groups one job runs on, in step |
+| `[simulation.trace] kind` | `azure-llm`, `alibaba-gpu`, `csv` | format of recorded work |
+| `[simulation.trace] file` | a file | recorded work in place of generated |
+| `[simulation.grid.price] file` | a file | price of every hour of a year |
+| `[simulation.grid.carbon] file` | a file | carbon intensity of every hour of a year |
+| `[simulation.grid.price] times` | `checked`, `as-written`, `shifted-twice` | how its UTC column is understood |
+
+Files lie beside the site file; each table has a `source`. Formats:
+[how to](../how-to/recorded-work-prices-and-faults.md).
+"""
+
+
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
@@ -137,6 +155,7 @@ def site_page() -> str:
         _numbers(LIQUID_SERVER_PARAMETERS),
         f"## `[simulation.workload.<class>]`: {', '.join(WORKLOAD_CLASSES)}\n",
         _numbers(WORKLOAD_PARAMETERS),
+        OPTIONAL_FILES,
         "## GPU models: `[limits]` of `sites/gpus/<name>.toml`\n",
         _numbers(GPU_LIMITS),
         "`[device]`:\n",
