@@ -55,13 +55,13 @@ OPTIONAL_FILES = """\
 
 | key | value | meaning |
 | --- | --- | --- |
-| `[simulation.workload] profile` | a shipped name or a `.toml` file | replaces numbers of the classes |
-| `[simulation.workload] groups_per_job` | 1 to 10000, default 1 | neighbouring groups one job runs on, in step |
+| `[simulation.workload] profile` | a shipped name or a `.toml` file | replaces classes' numbers |
+| `[simulation.workload] groups_per_job` | 1 to 10000, default 1 | groups of one job, in step |
 | `[simulation.trace] kind` | `azure-llm`, `alibaba-gpu`, `csv` | format of recorded work |
 | `[simulation.trace] file` | a file | recorded work in place of generated |
 | `[simulation.grid.price] file` | a file | price of every hour of a year |
 | `[simulation.grid.carbon] file` | a file | carbon intensity of every hour of a year |
-| `[simulation.grid.price] times` | `checked`, `as-written`, `shifted-twice` | how its UTC column is understood |
+| `[simulation.grid.price] times` | `checked`, `as-written`, `shifted-twice` | how to read its UTC column |
 
 Files lie beside the site file; each table has a `source`. Formats:
 [how to](../how-to/recorded-work-prices-and-faults.md).
