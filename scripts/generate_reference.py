@@ -61,7 +61,7 @@ OPTIONAL_FILES = """\
 | `[simulation.trace] file` | a file | recorded work in place of generated |
 | `[simulation.grid.price] file` | a file | price of every hour of a year |
 | `[simulation.grid.carbon] file` | a file | carbon intensity of every hour of a year |
-| `[simulation.grid.price] times` | `checked`, `as-written`, `shifted-twice` | how to read its UTC column |
+| `[simulation.grid.price] times` | `checked`, `as-written`, `shifted-twice` | on its UTC column |
 
 Files lie beside the site file; each table has a `source`. Formats:
 [how to](../how-to/recorded-work-prices-and-faults.md).
