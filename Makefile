@@ -18,9 +18,16 @@ unexport PYTHONPATH PYTHONHOME
 # Pyright comes from the environment; it shall not look for a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
+# Of the soak: nodes of eight GPUs, nodes behind one relay (0: none), how long; `make bench` runs it shorter.
+NODES ?= 1250
+RELAY_SIZE ?= 25
+MINUTES ?= 60
+SOAK_MINUTES ?= 10
+SCENARIOS ?= 1000
+
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-servers outages screenshots bench-telemetry bench-dashboards lint format bench bench-node bench-plant campaign-node campaign-plant validate validate-long nvml proto clean
+.PHONY: help setup demo test test-servers outages screenshots bench-telemetry bench-dashboards lint format bench bench-node bench-plant campaign-node campaign-plant validate validate-long nvml proto clean soak campaign-budgets
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -61,8 +68,10 @@ format: $(DEV_READY)  ## Format the code and apply safe fixes
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(DEV_READY)  ## Measure steps per second and policy latency
+bench: $(DEV_READY)  ## Measure steps per second, policy latency, the allocator, and ten minutes of soak
 	$(BIN)/coolcap-train bench $(ARGS)
+	$(BIN)/python -m coolcap_agent.soak allocator
+	$(BIN)/python -m coolcap_agent.soak fleet --minutes $(SOAK_MINUTES) --relay-size $(RELAY_SIZE)
 
 campaign-node: $(DEV_READY)  ## Kill and break node agents in every known way, and print counts
 	PYTHONPATH=tests $(BIN)/python -m support.campaign $(ARGS)
@@ -81,6 +90,12 @@ validate: $(DEV_READY)  ## Hold the plant model against published data and physi
 
 validate-long: $(DEV_READY)  ## The same with balances over a year of every site; about an hour
 	$(BIN)/coolcap-train validate --long $(ARGS)
+
+soak: $(RUN_READY)  ## Run the controller over 10,000 simulated GPUs for an hour (NODES, RELAY_SIZE, MINUTES)
+	$(BIN)/python -m coolcap_agent.soak fleet --nodes $(NODES) --minutes $(MINUTES) --relay-size $(RELAY_SIZE)
+
+campaign-budgets: $(RUN_READY)  ## Try to break power budgets in 1,000 random scenarios (SCENARIOS)
+	$(BIN)/python -m coolcap_agent.soak budgets --scenarios $(SCENARIOS)
 
 nvml: $(RUN_READY)  ## Build the simulated libnvidia-ml.so.1 and print where it is (needs gcc)
 	$(BIN)/python -m coolcap_agent.nvml_simulator build

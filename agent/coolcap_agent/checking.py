@@ -93,6 +93,12 @@ def _plant(path: Path) -> None:
     check_plant_config(path)
 
 
+def _relay(path: Path) -> None:
+    from coolcap_agent.relay.config import check_relay_config
+
+    check_relay_config(path)
+
+
 def _control(path: Path) -> None:
     from coolcap_agent.controller.config import check_control_config
 
@@ -130,6 +136,7 @@ def _certificates(path: Path) -> None:
 _TELLTALE: Final[Mapping[str, str]] = {
     "node": "node_id",
     "plant": "plant_id",
+    "relay": "relay_id",
     "control": "agents",
     "sim": "hall_file",
     "site": "layout",
@@ -139,6 +146,7 @@ _TELLTALE: Final[Mapping[str, str]] = {
 _CHECKS: Final[Mapping[str, Callable[[Path], None]]] = {
     "node": _node,
     "plant": _plant,
+    "relay": _relay,
     "control": _control,
     "sim": _sim,
     "site": _site,

@@ -171,6 +171,14 @@ def control(config: Config) -> None:
 
 
 @app.command()
+def relay(config: Config) -> None:
+    """Run a relay, which speaks for the node agents of a rack."""
+    from coolcap_agent.relay.server import run_relay
+
+    raise typer.Exit(run_relay(config))
+
+
+@app.command()
 def coordinate(config: Config) -> None:
     """Divide a site's power budget among its halls."""
     from coolcap_agent.coordinator.server import run_coordinator

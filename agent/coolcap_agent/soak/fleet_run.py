@@ -29,7 +29,7 @@ from coolcap_envs.contract.errors import CoolcapError
 START_PATIENCE_S: Final = 180.0
 SETTLE_S: Final = 30.0
 """Left out at the start: connecting, first leases, caches."""
-LOOK_PERIOD_S: Final = 5.0
+LOOK_PERIOD_S: Final = 15.0
 COMMAND_P99_MAX_S: Final = 0.1
 CPU_MAX_RATIO: Final = 0.6
 MEMORY_MAX_MB: Final = 400.0
@@ -116,6 +116,7 @@ def run_fleet(
     *,
     span_s: float,
     policy: str,
+    settle_s: float = SETTLE_S,
     progress: Callable[[str], None] = lambda text: None,
 ) -> SoakResult:
     """Run a fleet and its controller for a while and measure.
@@ -125,6 +126,7 @@ def run_fleet(
         shape: How large the fleet is.
         span_s: How long is measured.
         policy: Folder of a bundle, or ``rule``.
+        settle_s: Left out at the start.
         progress: Told what happens.
 
     Raises:
@@ -154,9 +156,9 @@ def run_fleet(
                 return counters.get("coolcap_agents_leased", 0.0) >= wanted
 
             _wait("every lease", ready, (host, control))
-            write_events(folder, shape, start_time_s=time.time(), span_s=SETTLE_S + span_s)
-            progress(f"{wanted} agents are connected and leased; settling for {SETTLE_S:g} s")
-            time.sleep(SETTLE_S)
+            write_events(folder, shape, start_time_s=time.time(), span_s=settle_s + span_s)
+            progress(f"{wanted} agents are connected and leased; settling for {settle_s:g} s")
+            time.sleep(settle_s)
             looks = [_look(control, host, port)]
             loads = []
             while (rest_s := looks[0].mono_s + span_s - time.monotonic()) > 0.0:
@@ -165,7 +167,7 @@ def run_fleet(
                     raise SoakError(f"a process ended; logs are in {folder}")
                 looks.append(_look(control, host, port))
                 loads.append(os.getloadavg()[0])
-                if len(looks) % 12 == 0:
+                if len(looks) % 4 == 0:
                     progress(f"{looks[-1].mono_s - looks[0].mono_s:.0f} s of {span_s:.0f} s")
     return _result(shape, looks, sum(loads) / len(loads))
 
@@ -269,7 +271,7 @@ def _counters(port: int) -> dict[str, float]:
 
 def _scrape(port: int) -> tuple[dict[str, float], dict[str, list[tuple[float, int]]]]:
     """Return plain samples by name, and cumulated buckets by family."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10.0) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60.0) as answer:
         text = answer.read().decode()
     counters: dict[str, float] = {}
     buckets: dict[str, list[tuple[float, int]]] = {}
