@@ -105,6 +105,12 @@ def _control(path: Path) -> None:
     check_control_config(path)
 
 
+def _coordinate(path: Path) -> None:
+    from coolcap_agent.coordinator.config import check_coordinator_config
+
+    check_coordinator_config(path)
+
+
 def _sim(path: Path) -> None:
     from coolcap_agent.sim.config import read_sim_config
 
@@ -138,6 +144,7 @@ _TELLTALE: Final[Mapping[str, str]] = {
     "plant": "plant_id",
     "relay": "relay_id",
     "control": "agents",
+    "coordinate": "halls",
     "sim": "hall_file",
     "site": "layout",
 }
@@ -148,6 +155,7 @@ _CHECKS: Final[Mapping[str, Callable[[Path], None]]] = {
     "plant": _plant,
     "relay": _relay,
     "control": _control,
+    "coordinate": _coordinate,
     "sim": _sim,
     "site": _site,
 }

@@ -13,7 +13,7 @@ from support.tiny_bundle import write_tiny_bundle
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 
 
-@pytest.mark.parametrize("kind", ["node", "plant", "control"])
+@pytest.mark.parametrize("kind", ["node", "plant", "control", "coordinate"])
 def test_kind_of_a_daemons_config_is_recognised(kind: str) -> None:
     """The shipped examples name secrets of a real installation, which are not here."""
     report = check(EXAMPLES / f"{kind}.toml")

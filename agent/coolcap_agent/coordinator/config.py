@@ -7,7 +7,8 @@ from coolcap_agent.config import read_config, take_path
 from coolcap_agent.controller.election_config import PeerConfig
 from coolcap_agent.logging import LogConfig, read_log_config
 from coolcap_agent.rpc.address import parse_address
-from coolcap_agent.rpc.identity import TlsFiles
+from coolcap_agent.rpc.identity import Tls, TlsFiles, Usage
+from coolcap_agent.rpc.tls import load_tls
 from coolcap_envs.contract.config import Table
 
 
@@ -52,6 +53,10 @@ class CoordinatorConfig:
     halls: tuple[HallConfig, ...]
     log: LogConfig
 
+    def load_tls(self) -> Tls:
+        """Read and check the coordinator's identity. Raises ConfigError."""
+        return load_tls(self.tls, usages=(Usage.CLIENT,), origin=str(self.path))
+
 
 def read_coordinator_config(path: Path) -> CoordinatorConfig:
     """Read the config. Raises ConfigError with every problem at once."""
@@ -84,6 +89,17 @@ def read_coordinator_config(path: Path) -> CoordinatorConfig:
         )
 
     return read_config(path, read)
+
+
+def check_coordinator_config(path: Path) -> CoordinatorConfig:
+    """Read a config and its TLS files as the daemon would; connects to nothing.
+
+    Raises:
+        ConfigError: With every problem at once.
+    """
+    config = read_coordinator_config(path)
+    config.load_tls()
+    return config
 
 
 def _hall(table: Table) -> HallConfig:

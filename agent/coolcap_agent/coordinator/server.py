@@ -11,8 +11,7 @@ from coolcap_agent.coordinator.coordinator import Coordinator
 from coolcap_agent.coordinator.remote_hall import RemoteHall
 from coolcap_agent.daemon.notify import notify
 from coolcap_agent.logging import set_up_logging
-from coolcap_agent.rpc.identity import Tls, Usage
-from coolcap_agent.rpc.tls import load_tls
+from coolcap_agent.rpc.identity import Tls
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +23,7 @@ def run_coordinator(path: Path) -> int:
     """
     config = read_coordinator_config(path)
     set_up_logging(config.log)
-    tls = load_tls(config.tls, usages=(Usage.CLIENT,), origin=str(path))
+    tls = config.load_tls()
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_run(config, tls))
     return 0

@@ -7,6 +7,7 @@ import pytest
 
 from agent.controller.test_service import opened
 from coolcap_agent import certs
+from coolcap_agent.checking import check
 from coolcap_agent.controller.election_config import PeerConfig
 from coolcap_agent.coordinator.config import HallConfig, read_coordinator_config
 from coolcap_agent.coordinator.coordinator import Coordinator
@@ -68,6 +69,14 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert "ceiling_w = 1800 W is below floor_w 1900 W" in text
     assert "below the sum of all floors, 2200 W" in text
     assert "address" in text
+
+
+def test_check_knows_the_file_and_reads_its_certificates(tmp_path: Path) -> None:
+    report = check(config(tmp_path))
+
+    assert report.kind == "coordinate"
+    assert report.problems
+    assert all("a.crt" in text or "a.key" in text or "ca.crt" in text for text in report.problems)
 
 
 def test_halls_controller_is_told_its_share(tmp_path: Path) -> None:
