@@ -190,7 +190,7 @@ def test_demo_is_passed_what_was_asked(
 
     monkeypatch.setattr(demo_run, "run_demo", run_demo)
 
-    options = ("--site", "air-1mw", "--duration", "2", "--plant", "modbus")
+    options = ("--site", "air-1mw", "--duration", "2", "--plant", "modbus", "--fault", "hang=5")
     ran = coolcap("demo", *options, "--out", tmp_path, "--json")
 
     assert ran.status == 0
@@ -200,6 +200,7 @@ def test_demo_is_passed_what_was_asked(
         "speed": 0.0,
         "keep_running": False,
         "plant": "modbus",
+        "fault": "hang=5",
         "out": tmp_path,
         "as_json": True,
     }
