@@ -27,6 +27,8 @@ a ``[[handshakes]]``, so that the equipment returns to its own program when this
 import asyncio
 import logging
 import math
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,6 +186,7 @@ class ModbusEquipment:
         if not await client.connect():
             raise DeviceLost(f"{self._text()} does not accept a connection")
         self._client = client
+        _forget_on_close(client)
         check = device.check
         block = device.blocks[0]
         if check is not None:
@@ -322,6 +325,17 @@ class ModbusEquipment:
     def _text(self) -> str:
         device = self._device
         return f"{device.name} ({device.host}:{device.port}, unit {device.unit_id})"
+
+
+def _forget_on_close(client: AsyncModbusTcpClient) -> None:
+    """Let closing the socket drop what was not sent: an old write must not arrive after a new one.
+
+    With a linger time of 0 the connection is reset (``SO_LINGER`` of socket(7)).
+    """
+    transport = client.ctx.transport
+    found = transport.get_extra_info("socket") if transport is not None else None
+    if found is not None:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def make_cooling_driver(options: Table, *, plant_id: str, folder: Path) -> CoolingDriver:

@@ -61,11 +61,37 @@ class Equipment:
         )
 
     async def set_setpoint(
-        self, lever: str, value: float, *, allowed: Callable[[], bool]
+        self,
+        lever: str,
+        value: float,
+        *,
+        start: float,
+        tolerance: float,
+        allowed: Callable[[], bool],
     ) -> LeverReading:
-        """Command a lever and ask what it is set to. Raises DriverError, WorkerError, LeaseOver."""
+        """Command a lever and ask what it is set to.
+
+        Args:
+            lever: The lever.
+            value: What to write.
+            start: What ``value`` is a permitted step from; NaN: nothing in particular.
+            tolerance: Within it ``start`` is still in force.
+            allowed: Asked right before the write.
+
+        Raises:
+            LeaseOver: If ``allowed`` said no; nothing was written.
+            DriverError: If the device refuses, or ``start`` is not in force any more.
+            WorkerError: If it does not answer.
+        """
 
         def write() -> LeverReading:
+            # Over a bad line seconds pass between a reading and the write that follows from it.
+            now = self._driver.read_lever(lever).value
+            if abs(now - start) > tolerance:
+                raise DriverError(
+                    f"{lever} moved by itself from {start:g} to {now:g} while it was commanded; "
+                    "nothing was written: command it again from there"
+                )
             if not allowed():
                 raise LeaseOver("the lease ended before the write was begun; nothing was written")
             self._driver.set_setpoint(lever, value=value)
@@ -103,15 +129,31 @@ class LeverPoint:
     def __init__(self, equipment: Equipment, lever: str, spec: Spec) -> None:
         self._equipment = equipment
         self._lever = lever
+        self._newest = math.nan
         self.spec = spec
 
     async def read(self) -> InForce:
         """Ask the equipment. Raises DriverError, WorkerError."""
-        return in_force(await self._equipment.read_lever(self._lever))
+        found = in_force(await self._equipment.read_lever(self._lever))
+        self._newest = found.value
+        return found
 
     async def write(self, value: float, *, allowed: Callable[[], bool]) -> InForce:
-        """Write and read back in one go. Raises DriverError, WorkerError, LeaseOver."""
-        return in_force(await self._equipment.set_setpoint(self._lever, value, allowed=allowed))
+        """Write, if what was read last is still in force, and read back; all in one go.
+
+        Raises:
+            LeaseOver: If ``allowed`` said no; nothing was written.
+            DriverError: If the device refuses, or something else is in force by now.
+            WorkerError: If it does not answer.
+        """
+        done = await self._equipment.set_setpoint(
+            self._lever,
+            value,
+            start=self._newest,
+            tolerance=max(self.spec.tolerance, 1e-6),
+            allowed=allowed,
+        )
+        return in_force(done)
 
     async def adopt(self, entry: Entry) -> None:
         """Tell the driver that an earlier process wrote it. Raises DriverError, WorkerError."""

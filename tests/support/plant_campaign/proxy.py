@@ -92,6 +92,8 @@ class Proxy:
                     self.lost_count += 1
                     await asyncio.sleep(timeout_s)
                     timeout_s *= 2.0
+                if reader.exception() is not None:
+                    return  # reset meanwhile: a kernel sends nothing again after that
                 rest += data
                 frames, rest = split(self._protocol, rest)
                 for frame in frames:

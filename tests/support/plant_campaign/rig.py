@@ -54,7 +54,7 @@ RATE_PER_S = {SUPPLY: 1.6, CHW: 1.6, FLOW: 0.16, CDU: 1.6}
 STEP_SPAN_MAX_S = 1.0
 SAMPLE_S = 0.2
 TTL_S = 1.5
-HAND_BACK_MAX_S = 8.0
+HAND_BACK_MAX_S = 20.0
 INLET_HIGH_C = 36.0
 UNKNOWN_MAX_S = 1.5
 WELL_S = 1.0
@@ -342,7 +342,7 @@ def rig(
     hall = CampaignHall(LEVERS)
     options: dict[str, float] = {}
     if protocol in ("modbus", "opcua"):
-        options["heartbeat_timeout_s"] = 3.0
+        options["heartbeat_timeout_s"] = 8.0
     make: Callable[..., Simulator] = simulator_of(protocol)
     with make(hall, levers=LEVERS, signals=SIGNALS, **options) as device:
         proxy = Proxy(protocol, device.port)
