@@ -133,6 +133,7 @@ def _derive(plant: Records, models: Records, classes: Records, *, gpus: float) -
         capacity = "server_plate" if coolant > 0.0 else "device_sink"
         m["sink_capacity_w_per_k"] = m[f"{capacity}_heat_capacity_j_per_k"] / SUBSTEP_S
         m["coolant_w_per_k"] = coolant
+        m["server_liquid_host_ratio"] = min(float(m["server_liquid_host_ratio"]), 1.0)
         m["fan_lag_ratio"] = lag_ratio(dt_s=SUBSTEP_S, time_constant_s=float(m["server_fan_lag_s"]))
         m["per_design_power"] = 1.0 / m["server_power_design_w"]
         m["supply_fixed_w"] = m["server_supply_fixed_loss_ratio"] * m["server_supply_rated_w"]
