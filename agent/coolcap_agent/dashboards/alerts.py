@@ -9,15 +9,8 @@ from typing import Any, Final, Literal
 
 from coolcap_agent.controller.modes import Mode
 from coolcap_agent.dashboards.sdk import DATASOURCE_UID
-from coolcap_agent.telemetry_log.schema import (
-    AGENT,
-    BUDGET,
-    FACILITY,
-    LOOP,
-    MODE_CODES,
-    Kind,
-    Measurement,
-)
+from coolcap_agent.telemetry_log.measurement import Kind, Measurement
+from coolcap_agent.telemetry_log.schema import AGENT, BUDGET, FACILITY, LOOP, MODE_CODES
 
 FOLDER: Final = "coolcap"
 GROUP: Final = "coolcap"

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from coolcap_agent.telemetry_log.schema import EVENT, Field, Kind, Measurement
+from coolcap_agent.telemetry_log.measurement import Field, Kind, Measurement
+from coolcap_agent.telemetry_log.schema import EVENT
 
 AUTO: Final = "$__interval"
 """Grafana's choice of interval, from the panel's width and the range shown."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from coolcap_agent.dashboards.influxql import Query
+from coolcap_agent.telemetry_log.measurement import Field
 from coolcap_agent.telemetry_log.schema import (
     AGENT,
     BUDGET,
@@ -17,7 +18,6 @@ from coolcap_agent.telemetry_log.schema import (
     RACK,
     RACK_1M,
     SETPOINT,
-    Field,
 )
 
 _UNITS: Final[Mapping[str, str]] = {

@@ -13,9 +13,10 @@ from coolcap_agent.metrics.families import Samples, counter, gauge, state_set
 from coolcap_agent.metrics.naming import PREFIX, metric_name
 from coolcap_agent.metrics.pulse import pulse_metrics
 from coolcap_agent.sink.base import SinkStatus
+from coolcap_agent.telemetry_log.measurement import Kind
 from coolcap_agent.telemetry_log.meters import as_fields
 from coolcap_agent.telemetry_log.recorder import AgentSeen
-from coolcap_agent.telemetry_log.schema import FACILITY, Kind
+from coolcap_agent.telemetry_log.schema import FACILITY
 from coolcap_agent.telemetry_log.site_fields import budget_fields, facility_fields
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.meters import Totals

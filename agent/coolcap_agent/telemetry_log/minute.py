@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from coolcap_agent.telemetry_log.schema import Field, Kind
+from coolcap_agent.telemetry_log.measurement import Field, Kind
 from coolcap_envs.contract.telemetry import FloatArray
 
 MINUTE_S: Final = 60.0

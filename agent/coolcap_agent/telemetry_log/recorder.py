@@ -27,6 +27,7 @@ from coolcap_agent.telemetry_log.decision_fields import cap_steps, decision_fiel
 from coolcap_agent.telemetry_log.fleet_sums import nodes, racks
 from coolcap_agent.telemetry_log.gpu_lines import GpuLines
 from coolcap_agent.telemetry_log.happenings import Happening, Happenings
+from coolcap_agent.telemetry_log.measurement import Measurement
 from coolcap_agent.telemetry_log.meters import ModeMeters, as_fields
 from coolcap_agent.telemetry_log.minute import MINUTE_S, Minute
 from coolcap_agent.telemetry_log.schema import (
@@ -48,7 +49,6 @@ from coolcap_agent.telemetry_log.schema import (
     RACK_1M,
     SETPOINT,
     STEP_NAMES,
-    Measurement,
 )
 from coolcap_agent.telemetry_log.site_fields import budget_fields, facility_fields, only_valid
 from coolcap_agent.telemetry_log.steering_lines import steering_lines

@@ -6,60 +6,13 @@ modes, codes. No tag has the name of a field, which InfluxDB 3 refuses.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from coolcap_agent.controller.modes import Mode
+from coolcap_agent.telemetry_log.measurement import Field, Kind, Measurement
 from coolcap_agent.telemetry_log.units import COUNTER_UNITS
 from coolcap_envs.contract.signals import GROUP_SIGNALS, PLANT_SIGNALS, Signal
 from coolcap_envs.safety.shield import REASON_TEXT
-
-
-class Kind(StrEnum):
-    """How a field behaves over time."""
-
-    GAUGE = "gauge"
-    """A value at an instant."""
-    COUNTER = "counter"
-    """Only rises; starts anew when the controller or the meter does."""
-    STATE = "state"
-    """A code or a yes (1) or no (0)."""
-    TEXT = "text"
-    """A sentence for people."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One field of a measurement."""
-
-    name: str
-    unit: str
-    kind: Kind
-    meaning: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """One measurement: a table of the database."""
-
-    name: str
-    tags: tuple[str, ...]
-    fields: tuple[Field, ...]
-    meaning: str
-
-    @property
-    def field_names(self) -> tuple[str, ...]:
-        """Return the names of the fields, in order."""
-        return tuple(field.name for field in self.fields)
-
-    def field(self, name: str) -> Field:
-        """Return a field by name; raises KeyError with the names there are."""
-        for field in self.fields:
-            if field.name == name:
-                return field
-        raise KeyError(f"{self.name} has no field {name!r}, only {', '.join(self.field_names)}")
-
 
 MODE_CODES: Final[Mapping[Mode, int]] = {mode: code for code, mode in enumerate(Mode)}
 """Modes as numbers, so that a panel can colour them."""

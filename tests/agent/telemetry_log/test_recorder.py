@@ -10,10 +10,11 @@ from coolcap_agent.controller.modes import Mode
 from coolcap_agent.demo.series import Series, read_series
 from coolcap_agent.sink.memory import MemorySink
 from coolcap_agent.telemetry_log.fleet_sums import racks, spread_over_groups
+from coolcap_agent.telemetry_log.measurement import Field, Kind
 from coolcap_agent.telemetry_log.meters import ModeMeters
 from coolcap_agent.telemetry_log.minute import Minute
 from coolcap_agent.telemetry_log.recorder import EVENT_SERIES_MAX, Recorder
-from coolcap_agent.telemetry_log.schema import FACILITY, MEASUREMENTS, Field, Kind
+from coolcap_agent.telemetry_log.schema import FACILITY, MEASUREMENTS
 from coolcap_envs.contract.meters import Totals, WindowMeter
 from coolcap_envs.contract.signals import GROUP_COLUMN
 from support.logged_site import (

@@ -4,14 +4,13 @@ from dataclasses import fields
 
 import pytest
 
+from coolcap_agent.telemetry_log.measurement import Kind, Measurement
 from coolcap_agent.telemetry_log.schema import (
     FACILITY,
     GROUP,
     MEASUREMENTS,
     PLANT,
     TOTALS_FIELDS,
-    Kind,
-    Measurement,
     with_aggregate,
 )
 from coolcap_envs.contract.meters import Totals
