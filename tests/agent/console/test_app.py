@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 
 from coolcap_agent.controller.modes import Mode
+from coolcap_envs.contract.signals import GROUP_COLUMN
 from support.console_desk import ConsoleDesk, play
 from support.small_fleet import SmallFleet
 
@@ -36,8 +37,8 @@ def test_layout_and_state_fit_together(fleet: SmallFleet) -> None:
         assert all(len(values) == gpu_count for values in state["gpus"].values())
         assert len(state["racks"]["inlet_c"]) == len(layout["racks"])
         assert len(state["groups"]["cap_w"]) == len(layout["groups"])
-        limits_w = state["gpus"]["limit_w"]
-        assert limits_w == [round(w) for w in desk.small.limits_w()]
+        seen_w = desk.fleet.state.gpus()[:, GROUP_COLUMN["power_limit_w"]]
+        assert state["gpus"]["limit_w"] == [round(w) for w in seen_w]
         assert state["agents"] == {"count": 3, "live": 3, "leased": 3, "troubled": []}
 
     play(fleet, scene)
