@@ -258,5 +258,9 @@ class Fleet:
     def _note_whether_obeys(self, session: Session) -> None:
         """A node obeys if it is connected and, where leases are wanted, its lease is held."""
         if isinstance(session, NodeSession):
-            held = session.lease.live is not None or not self._caps_wanted
-            self.state.set_obeys(session.name, session.connected and held)
+            leased = session.lease.live is not None
+            self.state.set_obeys(
+                session.name,
+                session.connected and (leased or not self._caps_wanted),
+                limit_known=leased or session.settled,
+            )

@@ -62,6 +62,7 @@ class FleetState:
         self._cap_high_w = np.full(row, np.nan)
         self._commandable = np.zeros(row, dtype=bool)
         self._obeys = np.zeros(len(nodes), dtype=bool)
+        self._limit_known = np.ones(len(nodes), dtype=bool)
         self._lever_low = np.full(len(PLANT_LEVERS), np.nan)
         self._lever_high = np.full(len(PLANT_LEVERS), np.nan)
 
@@ -113,10 +114,18 @@ class FleetState:
         with self._lock:
             self._lever_low, self._lever_high = low, high
 
-    def set_obeys(self, node: str, obeys: bool) -> None:
-        """Note whether ``node`` takes commands now."""
+    def set_obeys(self, node: str, obeys: bool, *, limit_known: bool = True) -> None:
+        """Note whether ``node`` takes commands now.
+
+        Args:
+            node: Which one.
+            obeys: Whether it does.
+            limit_known: Whether the limit it was last seen with still holds; not so when it may
+                have put back what was in force before our lease.
+        """
         with self._lock:
             self._obeys[self._node_column[node]] = obeys
+            self._limit_known[self._node_column[node]] = limit_known
 
     def narrow(self, limits: Limits) -> Limits:
         """Return ``limits`` with what agents carry out; see ``CommandedPlant.narrow``."""
@@ -126,11 +135,12 @@ class FleetState:
             measured_w = np.maximum.reduceat(self._gpus[:, _POWER_LIMIT], self._first)
             obeys = np.logical_and.reduceat(self._commandable, self._first)
             obeys &= self._obeys[self._node_of_group]
+            known = ~np.isnan(measured_w) & self._limit_known[self._node_of_group]
             lever_low = np.fmax(limits.lever_low, self._lever_low)
             lever_high = np.fmin(limits.lever_high, self._lever_high)
         low_w = np.fmax(limits.power_cap_min_w, agent_low_w)
         high_w = np.fmin(limits.power_cap_max_w, agent_high_w)
-        held_w = np.where(np.isnan(measured_w), limits.power_cap_max_w, measured_w)
+        held_w = np.where(known, measured_w, limits.power_cap_max_w)
         absent = np.isnan(limits.lever_low)
         return dataclasses.replace(
             limits,

@@ -59,6 +59,17 @@ class NodeSession(
         self._indices: dict[str, str] = {}
         self._read_only: frozenset[str] = frozenset()
 
+    @property
+    def settled(self) -> bool:
+        """Return whether the node is heard, and has nothing of ours left to put back.
+
+        A node that lost its lease puts back what was there before, sooner or later; until it says
+        that it has, nobody knows what it is held to.
+        """
+        seen = self.lease_seen
+        ours = seen.state == common_pb2.LEASE_STATE_HELD and seen.epoch == self.lease.epoch
+        return self.connected and not ours and seen.state != common_pb2.LEASE_STATE_RESTORING
+
     def relay(self, node: RelayedNode | None) -> None:
         """Go on behind a relay, or by a connection of its own with None."""
         if node is not self._relayed:

@@ -119,8 +119,12 @@ class ScenarioHall:
             )
         for n in np.flatnonzero(self.time_s - self._heard_s > STALE_AFTER_S):
             self._state.lose_node(self._layout.node_names[n])
-        for node, cut_off in zip(self._layout.node_names, nodes.cut_off.tolist(), strict=True):
-            self._state.set_obeys(node, not cut_off)
+        # As the sessions do: the controller knows when the leases it holds end at the latest.
+        leased = nodes.lease_end_s > self.time_s
+        for node, cut_off, known in zip(
+            self._layout.node_names, nodes.cut_off.tolist(), leased.tolist(), strict=True
+        ):
+            self._state.set_obeys(node, not cut_off, limit_known=known or not cut_off)
         values = np.full(len(PLANT_SIGNALS), np.nan)
         for name, value in self.plant.items():
             values[PLANT_COLUMN[name]] = value

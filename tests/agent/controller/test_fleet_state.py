@@ -195,3 +195,15 @@ def test_lever_range_is_what_site_and_agent_allow() -> None:
     assert (narrowed.lever_low[0], narrowed.lever_high[0]) == (18.0, 26.0)
     assert (narrowed.lever_low[1], narrowed.lever_high[1]) == (7.0, 20.0)
     assert np.isnan(narrowed.lever_low[4])
+
+
+def test_node_that_may_have_restored_counts_with_the_highest_limit() -> None:
+    """Its lease is over, so that what it was last seen with says nothing any more."""
+    state = fleet()
+    take_ranges(state)
+    state.take_node("node-1", rows(power_limit_w=[300.0, 300.0]), measure_time_s=1000.0)
+    state.set_obeys("node-1", False, limit_known=False)
+
+    narrowed = state.narrow(small_site(TWO_GPUS_A_GROUP)[1])
+
+    assert narrowed.power_cap_min_w[0] == narrowed.power_cap_max_w[0] == 500.0
