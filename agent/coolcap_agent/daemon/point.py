@@ -78,6 +78,8 @@ class Spec:
         reapply: Whether a value somebody else changed is written again under a live lease.
         yields: Whether it is left to them instead, for as long as the lease lasts. Neither: it is
             reported, and the next command writes again.
+        blind: Whether the device does not tell what is in force, so that it is inferred and may be
+            wrong: going back is then written without looking.
     """
 
     key: Key
@@ -99,6 +101,7 @@ class Spec:
     releases: bool
     reapply: bool
     yields: bool = False
+    blind: bool = False
 
     def amount(self, value: float) -> str:
         """Return a value with its unit."""

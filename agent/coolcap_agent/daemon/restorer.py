@@ -94,7 +94,7 @@ class PointRestorer:
         if before.overridden:
             note = f"left as it is: {before.overridden}"
         # Exactly, without tolerance: a value close by is not the one that was in force.
-        elif target is not None and before.requested != target:
+        elif target is not None and (spec.blind or before.requested != target):
             value = target
             if ramp:
                 value, _ = step_towards(

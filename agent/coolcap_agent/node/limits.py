@@ -170,7 +170,9 @@ class CapLimits:
             default=_finite(high_mhz),
             releases=False,
             reapply=self.foreign_changes is ForeignChanges.REAPPLY,
-            yields=self.foreign_changes is ForeignChanges.YIELD,
+            # Who changed a clock, and whether anybody did, is inferred: too little to give it up.
+            yields=False,
+            blind=True,
         )
 
     def _limits(self, info: GpuInfo) -> GpuLimits:

@@ -190,3 +190,30 @@ def spec_of(node: SmallNode, info: GpuInfo) -> Spec:
     spec = node.config(limits=LIMITS).limits.clock_spec(info, read_only=False)
     assert spec.key == clock_key(info.uuid)
     return spec
+
+
+def test_ceiling_that_seems_to_be_gone_is_taken_away_all_the_same(
+    node: SmallNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    That a lock is gone is inferred from the clock and may be wrong: then it must not stay.
+    """
+
+    async def play() -> None:
+        config = node.config(limits=LIMITS + '\nforeign_changes = "alarm"')
+        async with node.serve(config) as served:
+            lease = await served.client().AcquireLease(acquire_request(), timeout=5)
+            await set_clocks(served, lease, 1200.0)
+            real = SimulatedGpuDriver.read_gpu
+            monkeypatch.setattr(
+                SimulatedGpuDriver,
+                "read_gpu",
+                lambda self, uuid: replace(real(self, uuid), sm_clock_limit_mhz=math.nan),
+            )
+            await served.agent.sample()
+            node.mono.time_s += TTL_S
+            await served.agent.guard.tick()
+
+            assert math.isnan(ceilings_mhz(node)[0])
+
+    asyncio.run(play())

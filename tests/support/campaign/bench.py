@@ -144,7 +144,7 @@ class Bench:
             text=True,
         )
 
-    def configure(self, *, foreign: str = "reapply") -> None:
+    def configure(self, *, foreign: str = "reapply", ttl_s: float = TTL_S) -> None:
         """Write the agent's config."""
         driver = {
             "nvml": 'name = "nvml"\n[driver.nvml]\nassume_rights = true',
@@ -153,7 +153,7 @@ class Bench:
         self.config.write_text(
             CONFIG.format(
                 port=self.port,
-                ttl_s=TTL_S,
+                ttl_s=ttl_s,
                 driver=driver,
                 own=OWN_W,
                 clock_min_mhz=OWN_CLOCK_MIN_MHZ,

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-SIZE = "64m"
+SIZE = "16m"
 
 
 class Disk:
