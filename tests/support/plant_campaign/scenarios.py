@@ -33,7 +33,7 @@ def packets_are_lost(rig: Rig, fault_s: float) -> None:
     """Three in ten packets are lost, each way, without a word."""
     rig.proxy.loss_ratio = 0.3
     if rig.protocol in ("modbus", "opcua"):
-        rig.excuse(fault_s + 5.0)  # heartbeats are lost, too
+        rig.excuse(2.0 * fault_s + 10.0)  # heartbeats are lost, too
     time.sleep(2.0 * fault_s)
     rig.proxy.loss_ratio = 0.0
     assert rig.proxy.lost_count > 0
@@ -43,7 +43,7 @@ def answers_are_doubled_and_swapped(rig: Rig, fault_s: float) -> None:
     """Answers come twice, and after later ones."""
     rig.proxy.duplicate_ratio = rig.proxy.reorder_ratio = 0.2
     if rig.protocol in ("modbus", "opcua"):
-        rig.excuse(fault_s + 5.0)
+        rig.excuse(2.0 * fault_s + 10.0)
     time.sleep(2.0 * fault_s)
     rig.proxy.duplicate_ratio = rig.proxy.reorder_ratio = 0.0
     assert rig.proxy.duplicated_count > 0
