@@ -54,6 +54,8 @@ _LEVER_INPUTS: Final = (
 _AVAILABILITIES: Final = ("crah", "chiller", "tower", "pump", "cdu")
 _REFUSALS_LISTED: Final = 16
 _UNLIMITED: Final = 1e9
+RANDOMISE_RATIO_MAX: Final = 2.0
+"""Twice the ranges of training: every randomised number stays positive or zero."""
 _DAY_S: Final = 86_400.0
 
 
@@ -138,7 +140,8 @@ class SimulatedPlant:
             seeds: One per plant, those of plants that go on being ignored; or one for a single.
             where: Which plants to reset, shape ``[B]``; all if None.
             start_time_s: UTC, one for all or one per plant; None draws a midnight of the year.
-            randomise_ratio: How much of the site's randomisation applies: 0 none, 1 all.
+            randomise_ratio: How much of the site's randomisation applies: 0 none, 1 all, up to 2
+                for plants further from the nominal one than any that is trained on.
             weather: Name of a weather year; None draws one of the site's.
             workload: Parameters of the generated work in place of the site's.
             trace: Recorded work, ``KIND:FILE``, in place of the site's.
@@ -152,8 +155,10 @@ class SimulatedPlant:
         each = [seeds] if isinstance(seeds, int | np.integer) else list(seeds)
         if len(each) != count:
             raise ValueError(f"{len(each)} seeds for {count} plants; one for each is needed")
-        if not 0.0 <= randomise_ratio <= 1.0:
-            raise ValueError(f"randomise_ratio is {randomise_ratio}; 0 to 1 is allowed")
+        if not 0.0 <= randomise_ratio <= RANDOMISE_RATIO_MAX:
+            raise ValueError(
+                f"randomise_ratio is {randomise_ratio}; 0 to {RANDOMISE_RATIO_MAX:g} is allowed"
+            )
         chosen = np.flatnonzero(np.ones(count, dtype=bool) if where is None else where)
         times = np.full(count, np.nan)
         if start_time_s is not None:

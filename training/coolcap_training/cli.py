@@ -350,3 +350,45 @@ def rule(
         words=f"{path}: mean reward of R {found['R'][1]:.4f} on nominal plants, of Rdr "
         f"{found['Rdr'][1]:.4f} on drawn ones",
     )
+
+
+@app.command()
+def results(
+    *,
+    policy: Bundle = "default",
+    sites: Annotated[
+        str, typer.Option("--sites", help="Names or .toml files, separated by commas.")
+    ] = "",
+    scenarios: Count = 12,
+    work_value: WorkValue = 2.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Page to write, Markdown.")
+    ] = None,
+    workers: Workers = 1,
+    ray: Ray = None,
+    as_json: Json = False,
+) -> None:
+    """Hold a policy against every baseline, on every site, on nominal and on foreign plants."""
+    from coolcap_envs.contract.config import shipped_sites
+    from coolcap_training import results as found_results
+    from coolcap_training.release import open_policy
+
+    def tell(result: found_results.Result) -> None:
+        print(f"{result.site}, {result.plant} plants: done", file=sys.stderr)
+
+    chosen = [name.strip() for name in sites.split(",")] if sites else list(shipped_sites())
+    found = found_results.results(
+        open_policy(policy),
+        sites=chosen,
+        scenario_count=scenarios,
+        work_value=work_value,
+        workers=workers,
+        ray_address=ray,
+        tell=tell,
+    )
+    command = f"coolcap-train results --policy {policy} --sites {','.join(chosen)}"
+    command += f" --scenarios {scenarios} --work-value {work_value:g}"
+    text = found_results.page(found, command=command)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    _tell({"results": [r.to_json() for r in found]}, as_json=as_json, words=text)
