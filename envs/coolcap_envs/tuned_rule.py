@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -144,7 +144,9 @@ def stacked(tunings: Sequence[Tuning]) -> Tuning:
     """Return one tuning whose numbers are arrays ``[B]``, or the only one there is."""
     if len(tunings) == 1:
         return tunings[0]
-    columns = {f.name: np.array([getattr(t, f.name) for t in tunings]) for f in fields(Tuning)}
+    columns: dict[str, Any] = {
+        f.name: np.array([getattr(t, f.name) for t in tunings]) for f in fields(Tuning)
+    }
     return Tuning(**columns)
 
 

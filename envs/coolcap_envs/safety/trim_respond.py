@@ -8,7 +8,7 @@ published here; change it only with a new baseline name.
 """
 
 from dataclasses import asdict, dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -216,9 +216,12 @@ class TrimRespond:
         self._layout = layout
         self._limits = limits
         self._plant_tuning = tuning
-        self._group_tuning = replace(
-            tuning, **{k: np.asarray(v)[..., None] for k, v in asdict(tuning).items() if np.ndim(v)}
-        )
+        wide: dict[str, Any] = {
+            name: np.asarray(value)[..., None]
+            for name, value in asdict(tuning).items()
+            if np.ndim(value)
+        }
+        self._group_tuning = replace(tuning, **wide)
         groups = (*batch, layout.group_count)
         self._cap_w = np.broadcast_to(layout.power_limit_default_w, groups).copy()
         self._plant = np.broadcast_to(
