@@ -325,8 +325,12 @@ class PointDriver(Generic[D, A]):
         if left := await ledger.give_back(device):
             _log.warning("%s was not given back: %s", ledger.point.lever, left)
         handshake = self._handshakes.get(device.name)
-        if handshake is not None and not self._holds_something_on(device.name):
-            await handshake.end(device)
+        if handshake is None:
+            return
+        # In turn with writes: a lever that is taken meanwhile must not lose its enable again.
+        async with handshake.turn:
+            if not self._holds_something_on(device.name):
+                await handshake.end(device)
 
     def _holds_something_on(self, device: str) -> bool:
         return any(
