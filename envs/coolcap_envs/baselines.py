@@ -19,7 +19,7 @@ from coolcap_envs.contract.policy import Policy
 from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.signals import WORKLOAD_SIGNALS
 from coolcap_envs.contract.telemetry import FloatArray
-from coolcap_envs.episode import Moment
+from coolcap_envs.moment import Moment
 from coolcap_envs.safety.limits import Limits
 from coolcap_envs.safety.trim_respond import PUBLISHED
 from coolcap_envs.tuned_rule import RULES, TunedRuleController, load_rule

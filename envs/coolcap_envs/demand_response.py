@@ -149,6 +149,11 @@ class BudgetCalls:
             events = read_schedule(schedule)
             self._schedules[member] = DemandResponse(events, self._limits, origin=schedule)
 
+    @property
+    def in_use(self) -> bool:
+        """Return whether any plant follows a schedule."""
+        return bool(self._schedules)
+
     def limits(self, time_s: FloatArray) -> Limits:
         """Return the limits at ``time_s``, shape ``[B]``: the site's own without schedules."""
         if not self._schedules:

@@ -6,25 +6,27 @@ project, apply, wait a period, read, advance the rule, encode.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
+from coolcap_envs.compiled.engine import Engine
 from coolcap_envs.contract.action import Action, decode
-from coolcap_envs.contract.levers import PLANT_LEVERS
-from coolcap_envs.contract.observation import Observation, encode
+from coolcap_envs.contract.levers import GROUP_LEVER_COLUMN, PLANT_LEVERS
+from coolcap_envs.contract.observation import encode
 from coolcap_envs.contract.setpoints import Setpoints
-from coolcap_envs.contract.telemetry import BoolArray, Telemetry
+from coolcap_envs.contract.telemetry import BoolArray, FloatArray, Telemetry
 from coolcap_envs.demand_response import BudgetCalls
 from coolcap_envs.episode_check import check_settings
 from coolcap_envs.faults.plan import FaultPlan, as_plan
+from coolcap_envs.moment import Moment, Step
 from coolcap_envs.physics.hall import YEAR_START_S
-from coolcap_envs.reward import WORK_VALUE_DEFAULT, Reward, Weights, evaluate
+from coolcap_envs.reward import WORK_VALUE_DEFAULT, Weights, evaluate
 from coolcap_envs.safety.limits import Limits
-from coolcap_envs.safety.shield import Shielded, project
+from coolcap_envs.safety.shield import project
 from coolcap_envs.safety.trim_respond import TrimRespond
 from coolcap_envs.simulated_plant import SimulatedPlant
 from coolcap_envs.site import Site
@@ -35,6 +37,8 @@ STEP_S: Final = 30.0
 """Control period: the policy's in production."""
 DAY_S: Final = 86_400.0
 _HOUR_S: Final = 3600.0
+_CAP: Final = GROUP_LEVER_COLUMN["power_cap_w"]
+Made = TypeVar("Made")
 
 
 class Days(StrEnum):
@@ -97,38 +101,6 @@ class EpisodeSettings:
     demand_response: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """What is known when setpoints have to be decided.
-
-    Attributes:
-        telemetry: Newest readings.
-        baseline: What the rule would set now.
-        observation: Both, encoded for a policy.
-    """
-
-    telemetry: Telemetry
-    baseline: Setpoints
-    observation: Observation
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What one control step did; arrays have the batch axis ``[B]`` first.
-
-    Attributes:
-        reward: With its terms and costs.
-        asked: Setpoints before the shield.
-        shielded: Setpoints after it, with reasons.
-        over: Which episodes ended with this step.
-    """
-
-    reward: Reward
-    asked: Setpoints
-    shielded: Shielded
-    over: BoolArray
-
-
 class Episodes:
     """A batch of episodes of one site, each with its own clock, weather, plant and randomness.
 
@@ -137,6 +109,9 @@ class Episodes:
         batch_size: How many episodes run side by side.
         settings: What an episode is like, unless :meth:`start` is given others.
         weights: Of the reward.
+        threads: Threads that share the batch; results are the same bit for bit.
+        compiled: False makes every step out of the parts that production is made of, as is done
+            anyway while faults, jobs over several groups or demand response are at work.
     """
 
     def __init__(
@@ -146,6 +121,8 @@ class Episodes:
         batch_size: int,
         settings: EpisodeSettings = EpisodeSettings(),
         weights: Weights = Weights(),  # noqa: B008  frozen
+        threads: int = 1,
+        compiled: bool = True,
     ) -> None:
         check_settings(settings, site)
         self.site = site
@@ -165,8 +142,17 @@ class Episodes:
         self._in_force = self._baseline = self._default
         self._rest_s = np.zeros(batch_size)
         self._calls = BudgetCalls(site.limits, batch_size=batch_size)
-        self._truth = self.plant.read_truth()
+        self._engine = self.plant.engine(weights, threads=threads)
+        self._may_compile = compiled
+        self._by_engine = False
+        self._epoch = 0
+        self._truth: Telemetry | None = None
         self._moment: Moment | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """Return what makes compiled steps, for measurements."""
+        return self._engine
 
     @property
     def moment(self) -> Moment:
@@ -178,12 +164,14 @@ class Episodes:
     @property
     def truth(self) -> Telemetry:
         """Return the readings now without noise."""
+        if self._truth is None:
+            self._truth = self.plant.read_truth()
         return self._truth
 
     @property
     def limits_now(self) -> Limits:
         """Return the site's limits with the budgets that demand response allows now."""
-        return self._calls.limits(self._truth.time_s)
+        return self._calls.limits(self.plant.time_s)
 
     def start(
         self,
@@ -206,65 +194,117 @@ class Episodes:
         if settings is not None:
             check_settings(settings, self.site)
         chosen = np.ones(self.batch_size, dtype=bool) if where is None else where
-        for b in np.flatnonzero(chosen).tolist():
-            self._draw(b, generators[b], settings or self.settings, stagger=stagger)
-        self._rule.track(self._default, where=chosen)
-        self._in_force = _merged(chosen, self._default, self._in_force)
-        self._baseline = _merged(chosen, self._default, self._baseline)
+        self._draw(chosen, generators, settings or self.settings, stagger=stagger)
+        self._hand_over()
+        if self._by_engine:
+            self._engine.set_rule(self._default, self.work_value, where=chosen)
+        else:
+            self._rule.track(self._default, where=chosen)
+            self._in_force = _merged(chosen, self._default, self._in_force)
+            self._baseline = _merged(chosen, self._default, self._baseline)
         self._look()
 
+    def _hand_over(self) -> None:
+        """Let the engine take the steps if it can, or the parts if it cannot; the rule goes on."""
+        by_engine = (
+            self._may_compile
+            and self.plant.is_undisturbed
+            and self._engine.can_step
+            and not self._calls.in_use
+        )
+        if by_engine and not self._by_engine:
+            self._engine.set_rule(self._baseline, self.work_value)
+            self._engine.look()
+        if self._by_engine and not by_engine:
+            self._baseline = self._engine.baseline()
+            self._in_force = self.plant.in_force
+            self._rule.track(self._baseline)
+        self._by_engine = by_engine
+
     def _draw(
-        self, b: int, generator: np.random.Generator, settings: EpisodeSettings, *, stagger: bool
+        self,
+        chosen: BoolArray,
+        generators: Sequence[np.random.Generator],
+        settings: EpisodeSettings,
+        *,
+        stagger: bool,
     ) -> None:
-        """Draw what is not fixed about member ``b``'s next episode and reset its plant to it."""
-        weathers, days = self.plant.weathers, days_of(settings.days)
-        drawn = weathers[int(generator.integers(len(weathers)))]
-        weather = drawn if settings.weather is None else settings.weather
-        day = days[int(generator.integers(len(days)))]
-        hour = float(generator.uniform(0.0, 24.0)) if settings.any_hour else 0.0
-        local_s = YEAR_START_S + day * DAY_S + np.floor(hour * _HOUR_S / STEP_S) * STEP_S
-        drawn_s = local_s - load_weather(weather).utc_offset_h * _HOUR_S
-        self.work_value[b] = generator.uniform(*settings.work_value)
+        """Draw what is not fixed about the next episodes and reset their plants to it."""
+        years, days = self.plant.weathers, days_of(settings.days)
         steps = math.ceil(settings.duration_s / STEP_S)
-        self._rest_s[b] = STEP_S * (int(generator.integers(steps)) + 1 if stagger else steps)
-        seeds = [0] * self.batch_size
-        drawn_seed = int(generator.integers(2**63))
-        seeds[b] = drawn_seed if settings.plant_seed is None else settings.plant_seed
+        seeds, starts_s = [0] * self.batch_size, np.zeros(self.batch_size)
+        weathers = [settings.weather or years[0]] * self.batch_size
+        for b in np.flatnonzero(chosen).tolist():
+            generator = generators[b]
+            year = years[int(generator.integers(len(years)))]
+            weathers[b] = year if settings.weather is None else settings.weather
+            day = days[int(generator.integers(len(days)))]
+            hour = float(generator.uniform(0.0, 24.0)) if settings.any_hour else 0.0
+            local_s = YEAR_START_S + day * DAY_S + np.floor(hour * _HOUR_S / STEP_S) * STEP_S
+            starts_s[b] = local_s - load_weather(weathers[b]).utc_offset_h * _HOUR_S
+            self.work_value[b] = generator.uniform(*settings.work_value)
+            self._rest_s[b] = STEP_S * (int(generator.integers(steps)) + 1 if stagger else steps)
+            seed = int(generator.integers(2**63))
+            seeds[b] = seed if settings.plant_seed is None else settings.plant_seed
+        if settings.start_time_s is not None:
+            starts_s[:] = settings.start_time_s
         self.plant.reset(
             seeds,
-            where=np.arange(self.batch_size) == b,
-            start_time_s=drawn_s if settings.start_time_s is None else settings.start_time_s,
+            where=chosen,
+            start_time_s=starts_s,
             randomise_ratio=settings.randomise_ratio,
-            weather=weather,
+            weather=weathers,
             workload=None if settings.workload is None else load_profile(settings.workload),
             trace=settings.trace,
             faults=as_plan(settings.faults),
         )
-        self._calls.start(
-            b, settings.demand_response, utc_offset_h=load_weather(weather).utc_offset_h
-        )
+        for b in np.flatnonzero(chosen).tolist():
+            self._calls.start(
+                b, settings.demand_response, utc_offset_h=load_weather(weathers[b]).utc_offset_h
+            )
 
     def step(self, action: Action) -> Step:
         """Correct the rule by ``action`` (shapes ``[B, N, …]``, ``[B, …]``) for one period."""
-        return self.command(decode(action, self.moment.baseline, self.limits))
+        self._hand_over()
+        if self._by_engine:
+            return self._compiled_step(action.groups[..., _CAP], action.plant, is_action=True)
+        return self._step_of_parts(decode(action, self.moment.baseline, self.limits))
 
     def command(self, asked: Setpoints) -> Step:
         """Ask for set points, whoever they come from, for one period."""
+        self._hand_over()
+        if self._by_engine and not np.isfinite(asked.sm_clock_max_mhz).any():
+            return self._compiled_step(asked.power_cap_w, asked.plant, is_action=False)
+        return self._step_of_parts(asked)
+
+    def _compiled_step(self, groups: FloatArray, plant: FloatArray, *, is_action: bool) -> Step:
+        self._engine.step(groups, plant, is_action=is_action)
+        self._look(has_moved=True)
+        self._rest_s -= STEP_S
+        return Step(
+            reward=self._engine.reward(),
+            over=np.asarray(self._rest_s <= 0.0),
+            shielded_count=self._engine.shielded_count(),
+            asked=self._of_now(self._engine.asked),
+            shielded=self._of_now(self._engine.shielded),
+        )
+
+    def _step_of_parts(self, asked: Setpoints) -> Step:
+        before = self.truth
         shielded = project(
             asked,
             telemetry=self.moment.telemetry,
-            in_force=self._in_force,
+            in_force=self.plant.in_force if self._by_engine else self._in_force,
             layout=self.layout,
             limits=self.limits_now,
             dt_s=STEP_S,
         )
         self._in_force = self.plant.apply(shielded.setpoints).setpoints
         self.plant.advance(STEP_S)
-        before = self._truth
-        telemetry = self._look(advance_rule=True)
+        self._look(has_moved=True)
         reward = evaluate(
             before,
-            telemetry,
+            self.truth,
             asked=asked,
             allowed=shielded.setpoints,
             layout=self.layout,
@@ -273,27 +313,60 @@ class Episodes:
             weights=self._weights,
         )
         self._rest_s -= STEP_S
+        changed = (shielded.group_reasons != 0).sum(axis=-1)
         return Step(
-            reward=reward, asked=asked, shielded=shielded, over=np.asarray(self._rest_s <= 0.0)
+            reward=reward,
+            over=np.asarray(self._rest_s <= 0.0),
+            shielded_count=changed + (shielded.plant_reasons != 0).sum(axis=-1),
+            asked=lambda: asked,
+            shielded=lambda: shielded,
         )
 
-    def _look(self, *, advance_rule: bool = False) -> Telemetry:
-        """Read the plant, encode for a policy, and return the true readings."""
-        telemetry, self._truth = self.plant.read(), self.plant.read_truth()
-        if advance_rule:
+    def _look(self, *, has_moved: bool = False) -> None:
+        """Read the plant, move the rule if time has passed, and encode for a policy."""
+        self._epoch += 1
+        self._truth = None
+        if self._by_engine:
+            if not has_moved:
+                self._engine.look()
+            engine = self._engine
+            self._moment = Moment(
+                telemetry=self._of_now(engine.telemetry),
+                baseline=self._of_now(engine.baseline),
+                observation=self._of_now(engine.observation),
+                arrays=engine.outputs,
+            )
+            return
+        telemetry = self.plant.read()
+        if has_moved:
             self._baseline = self._rule.update(telemetry, dt_s=STEP_S)
-        self._moment = Moment(
-            telemetry=telemetry,
+        observation = encode(
+            telemetry,
             baseline=self._baseline,
-            observation=encode(
-                telemetry,
-                baseline=self._baseline,
-                layout=self.layout,
-                limits=self.limits_now,
-                work_value=self.work_value,
-            ),
+            layout=self.layout,
+            limits=self.limits_now,
+            work_value=self.work_value,
         )
-        return self._truth
+        baseline = self._baseline
+        self._moment = Moment(
+            telemetry=lambda: telemetry,
+            baseline=lambda: baseline,
+            observation=lambda: observation,
+        )
+
+    def _of_now(self, make: Callable[[], Made]) -> Callable[[], Made]:
+        """Return ``make`` so that it fails after the next step, instead of giving what is new."""
+        epoch = self._epoch
+
+        def made() -> Made:
+            if self._epoch != epoch:
+                raise RuntimeError(
+                    "this moment has passed: ask for its telemetry, rule, observation and shielded "
+                    "setpoints before the next step or start"
+                )
+            return make()
+
+        return made
 
 
 def _merged(chosen: BoolArray, new: Setpoints, old: Setpoints) -> Setpoints:

@@ -9,6 +9,7 @@ moves server fans and the leakage of GPUs, which cooling power alone does not sh
 """
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Final
 
 import numpy as np
@@ -17,8 +18,8 @@ from coolcap_envs.contract.elementwise import (
     Numbers,
     Row,
     absolute,
-    filled,
     higher_of,
+    is_finite,
     lower_of,
     where,
 )
@@ -89,8 +90,9 @@ def latency_cost(latency_ratio: Numbers) -> Numbers:
 
 
 def moved_ratio(asked: Numbers, allowed: Numbers, low: Numbers, high: Numbers) -> Numbers:
-    """Return how far the shield moved a lever, in ranges; 0 for one that is not commanded."""
-    return filled(absolute(asked - allowed) / (high - low), 0.0)
+    """Return how far the shield moved a lever, in ranges; 0 if either is no number."""
+    moved = absolute(asked - allowed) / (high - low)
+    return where(is_finite(moved), moved, 0.0)
 
 
 def group_reward(
@@ -114,6 +116,25 @@ def group_reward(
         weights: As :class:`Weights`.
     """
     return work_value * work - energy - weights.correction * moved - weights.costs * (hot + late)
+
+
+def site_rewards(
+    work_value: Numbers, terms: Row, lever_moved: Numbers, weights: Row
+) -> tuple[Numbers, Numbers]:
+    """Return the site's reward, and the plant's own.
+
+    Args:
+        work_value: Per cent of energy one per cent of throughput is worth.
+        terms: ``work``, ``energy``, ``correction``, ``inlet_temp``, ``gpu_temp`` and ``latency``.
+        lever_moved: Sum of :func:`moved_ratio` of the plant's levers.
+        weights: As :class:`Weights`.
+    """
+    objective = work_value * terms.work - terms.energy
+    temps = terms.inlet_temp + terms.gpu_temp
+    total = (
+        objective - weights.correction * terms.correction - weights.costs * (temps + terms.latency)
+    )
+    return total, objective - weights.correction * lever_moved - weights.costs * temps
 
 
 def corrections(
@@ -183,12 +204,14 @@ def evaluate(
         "work": (group_work * share).sum(axis=-1),
         "correction": (cap_moved * share).sum(axis=-1) + lever_moved.sum(axis=-1),
     }
-    objective = work_value * terms["work"] - terms["energy"]
-    temps = costs["inlet_temp"] + costs["gpu_temp"]
+    total, plant = site_rewards(
+        work_value=work_value,
+        terms=SimpleNamespace(**terms, **costs),
+        lever_moved=lever_moved.sum(axis=-1),
+        weights=weights,
+    )
     return Reward(
-        total=objective
-        - weights.correction * terms["correction"]
-        - weights.costs * (temps + costs["latency"]),
+        total=total,
         groups=group_reward(
             work_value=work_value[..., None],
             work=group_work,
@@ -198,7 +221,7 @@ def evaluate(
             late=group_late,
             weights=weights,
         ),
-        plant=objective - weights.correction * lever_moved.sum(axis=-1) - weights.costs * temps,
+        plant=plant,
         terms=terms,
         costs=costs,
     )

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from coolcap_envs.compiled.engine import Engine
 from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.levers import PLANT_LEVERS
 from coolcap_envs.contract.setpoints import Applied, Setpoints
@@ -18,7 +19,7 @@ from coolcap_envs.faults.on_plant import PlantFaults
 from coolcap_envs.faults.plan import FaultPlan
 from coolcap_envs.outside import Outside
 from coolcap_envs.physics import hall
-from coolcap_envs.physics.batch import Batch, aligned_zeros, members_of
+from coolcap_envs.physics.batch import Batch, aligned_zeros, get_members
 from coolcap_envs.physics.constants import SECONDS_PER_HOUR
 from coolcap_envs.physics.jit import use_threads
 from coolcap_envs.physics.lanes import LANES
@@ -33,6 +34,7 @@ from coolcap_envs.physics.records import (
 from coolcap_envs.physics.sensors import GROUP_READING_DTYPE, PLANT_READING_DTYPE, read_out
 from coolcap_envs.plant_parameters import ParameterTemplates
 from coolcap_envs.plant_totals import Totals, totals_of
+from coolcap_envs.reward import Weights
 from coolcap_envs.safety.limits import Limits
 from coolcap_envs.site import Site
 from coolcap_envs.warm_start import start_warm
@@ -113,6 +115,25 @@ class SimulatedPlant:
         return self._site.limits
 
     @property
+    def batch(self) -> Batch:
+        """Return state, parameters and inputs, for studies of the physics."""
+        return self._batch
+
+    @property
+    def time_s(self) -> FloatArray:
+        """Return the instant it is at, seconds since 1970 UTC."""
+        return self._shaped(self._batch.get("plant", "time_s"))
+
+    @property
+    def in_force(self) -> Setpoints:
+        """Return what the devices hold."""
+        return self.apply(Setpoints.none(*self._shaped(self._faults.held_caps_w()).shape)).setpoints
+
+    def engine(self, weights: Weights, *, threads: int) -> Engine:
+        """Return what makes whole control steps with these plants, compiled."""
+        return Engine(self._site, self._batch, self._feed, weights, threads=threads)
+
+    @property
     def is_undisturbed(self) -> bool:
         """Return whether nothing but inputs and physics acts: no faults, no jobs over groups."""
         return not self._faults.in_use and self._feed.pace(self._batch) is None
@@ -129,7 +150,7 @@ class SimulatedPlant:
         where: BoolArray | None = None,
         start_time_s: float | ArrayLike | None = None,
         randomise_ratio: float = 0.0,
-        weather: str | None = None,
+        weather: str | Sequence[str] | None = None,
         workload: Profile | None = None,
         trace: str | None = None,
         faults: FaultPlan | None = None,
@@ -142,7 +163,8 @@ class SimulatedPlant:
             start_time_s: UTC, one for all or one per plant; None draws a midnight of the year.
             randomise_ratio: How much of the site's randomisation applies: 0 none, 1 all, up to 2
                 for plants further from the nominal one than any that is trained on.
-            weather: Name of a weather year; None draws one of the site's.
+            weather: Name of a weather year, one for all or one per plant; None draws one of the
+                site's.
             workload: Parameters of the generated work in place of the site's.
             trace: Recorded work, ``KIND:FILE``, in place of the site's.
             faults: What goes wrong; None for nothing.
@@ -164,7 +186,8 @@ class SimulatedPlant:
         if start_time_s is not None:
             times[:] = start_time_s
         for b in chosen.tolist():
-            self._draw(b, int(each[b]), float(times[b]), randomise_ratio, weather)
+            year = weather if weather is None or isinstance(weather, str) else weather[b]
+            self._draw(b, int(each[b]), float(times[b]), randomise_ratio, year)
             self._draw_work_and_faults(b, int(each[b]), workload, trace, faults)
         self._feed.write(self._batch)
         start_warm(self._batch, chosen)
@@ -269,8 +292,8 @@ class SimulatedPlant:
             self._has_lever,
             is_noisy,
         )
-        groups = members_of(self._group_readings)[: batch.size].copy()
-        plant = members_of(self._plant_readings)[: batch.size].copy()
+        groups = get_members(self._group_readings, batch.size)
+        plant = get_members(self._plant_readings, batch.size)
         groups_age_s, plant_age_s = np.zeros(groups.shape[:2]), np.zeros(plant.shape)
         if is_noisy:
             self._faults.spoil(groups, plant, groups_age_s, plant_age_s)

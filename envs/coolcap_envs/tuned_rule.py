@@ -19,7 +19,8 @@ from coolcap_envs.contract.layout import Layout
 from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.signals import WORKLOAD_SIGNALS
 from coolcap_envs.contract.telemetry import FloatArray
-from coolcap_envs.episode import STEP_S, Moment
+from coolcap_envs.episode import STEP_S
+from coolcap_envs.moment import Moment
 from coolcap_envs.safety.limits import Limits
 from coolcap_envs.safety.trim_respond import PUBLISHED, TrimRespond, Tuning
 

@@ -10,7 +10,8 @@ from coolcap_envs.contract.meters import WindowMeter
 from coolcap_envs.contract.policy import RulePolicy
 from coolcap_envs.contract.setpoints import Setpoints
 from coolcap_envs.contract.telemetry import Telemetry
-from coolcap_envs.episode import DAY_S, STEP_S, Days, Episodes, Moment, days_of
+from coolcap_envs.episode import DAY_S, STEP_S, Days, Episodes, days_of
+from coolcap_envs.moment import Moment
 from coolcap_envs.rollout import Scenario, run, scenarios_for, settings_of
 from coolcap_envs.site import Site, load_site
 

@@ -47,6 +47,8 @@ def test_bench_gives_the_three_speeds() -> None:
     speed = json.loads(done.stdout)
     assert speed["env_steps_per_s"] == speed["env_steps_per_s_by_site"]["lab-16"] > 0.0
     assert speed["env_steps_per_s_by_site"]["air-1mw"] > 0.0
+    costs = speed["env"]["dlc-rack-scale"]
+    assert all(costs[name] > 0.0 for name in ("physics_us", "first_call_s", "memory_mb"))
     assert speed["train_steps_per_s"] > 0.0
     assert speed["policy_p99_ms"] >= speed["policy_p50_ms"] > 0.0
 

@@ -251,11 +251,18 @@ def bench(
     from coolcap_training.bench import bench as measure
 
     speed = measure(seconds=seconds, samples=samples, calls=calls)
-    sites = ", ".join(f"{s} {v:,.0f}/s" for s, v in speed.env_steps_per_s_by_site.items())
+    sites = "\n".join(
+        f"  {site}: {e.steps_per_s:,.0f}/s at {e.batch_size} on {e.threads} threads, "
+        f"{e.steps_per_cpu_s:,.0f} per second of one core; a step takes "
+        f"{e.physics_us:.2f} us of physics, {e.control_us:.2f} us of control and "
+        f"{e.python_us:.2f} us around them; first call {e.first_call_s:.2f} s, "
+        f"{e.memory_mb:,.0f} MB at 1,024"
+        for site, e in speed.env.items()
+    )
     _tell(
         speed.to_json(),
         as_json=as_json,
-        words=f"environment steps: {sites}\n"
+        words=f"environment steps ({speed.cores} cores, load {speed.load:.1f}):\n{sites}\n"
         f"training samples: {speed.train_steps_per_s:,.0f}/s\n"
         f"policy at {GROUP_COUNT} groups, one thread: {speed.policy_p50_ms:.2f} ms median, "
         f"{speed.policy_p99_ms:.2f} ms at the 99th percentile",

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
+from coolcap_envs.compiled.rows import fill_rows
 from coolcap_envs.contract.action import Action
-from coolcap_envs.contract.observation import action_mask, agent_rows, split_rows
-from coolcap_envs.contract.telemetry import BoolArray, FloatArray
+from coolcap_envs.contract.levers import PLANT_LEVERS
+from coolcap_envs.contract.observation import ROW_FEATURES, action_mask, agent_rows
+from coolcap_envs.contract.telemetry import BoolArray
 from coolcap_envs.episode import Episodes
 from coolcap_envs.reward import Reward
 from coolcap_training.policy import ACTION_SPACE, ROW_SPACE
@@ -54,8 +56,8 @@ class _Block:
         count = episodes.batch_size
         self._twin = Episodes(episodes.site, batch_size=count, settings=episodes.settings)
         self._neutral = Action.neutral(count, episodes.layout.group_count)
-        self._mask = action_mask(episodes.layout)
-        self._scale = np.repeat(scales, (self.agent_count - 1, 1))
+        self._levers = action_mask(episodes.layout)[-1, : len(PLANT_LEVERS)]
+        self._scale = np.repeat(scales, (self.agent_count - 1, 1)).astype(np.float32)
         self.reseed(seed)
         self.gain = np.zeros(count)
         self.length = np.zeros(count, dtype=np.int64)
@@ -67,29 +69,36 @@ class _Block:
 
     def start(self, where: BoolArray | None = None, *, stagger: bool = False) -> None:
         """Start episodes and their twins with the same draws."""
-        self._twin.start(copy.deepcopy(self._random), where=where, stagger=stagger)
+        started = np.ones(self.gain.size, dtype=bool) if where is None else where
+        same = [copy.deepcopy(r) if started[b] else r for b, r in enumerate(self._random)]
+        self._twin.start(same, where=where, stagger=stagger)
         self.episodes.start(self._random, where=where, stagger=stagger)
         chosen: BoolArray | slice = slice(None) if where is None else where
         self.gain[chosen], self.length[chosen] = 0.0, 0
 
-    def step(self, actions: Floats) -> tuple[Reward, FloatArray, BoolArray]:
-        """Return the site's reward, what each agent gained on the twin, and which ended."""
-        shape = (self.episodes.batch_size, self.agent_count, -1)
-        step = self.episodes.step(split_rows(actions.reshape(shape) * self._mask))
-        twin = self._twin.step(self._neutral)
-        gains = _of_agents(step.reward) - _of_agents(twin.reward)
+    def step(self, actions: Floats, gains: Floats) -> tuple[Reward, BoolArray]:
+        """Write what each agent gained on the twin; return the site's reward and which ended."""
+        wide = actions.reshape(self.episodes.batch_size, self.agent_count, -1)
+        action = Action.neutral(self.episodes.batch_size, self.agent_count - 1)
+        action.groups[..., 0] = wide[:, :-1, 0]  # a group's row moves its power cap only
+        action.plant[:] = wide[:, -1, : len(PLANT_LEVERS)] * self._levers
+        step, twin = self.episodes.step(action), self._twin.step(self._neutral)
+        own = gains.reshape(self.episodes.batch_size, self.agent_count)
+        own[:, :-1] = step.reward.groups - twin.reward.groups
+        own[:, -1] = step.reward.plant - twin.reward.plant
+        own *= self._scale
         self.gain += step.reward.total - twin.reward.total
         self.length += 1
-        return step.reward, gains * self._scale, step.over
+        return step.reward, step.over
 
-    def observe(self) -> Floats:
-        """Return the rows now, shape ``[B * agent_count, D]``."""
-        rows = agent_rows(self.episodes.moment.observation)
-        return rows.reshape(-1, rows.shape[-1])
-
-
-def _of_agents(reward: Reward) -> FloatArray:
-    return np.concatenate([reward.groups, reward.plant[:, None]], axis=1)
+    def observe(self, rows: Floats) -> None:
+        """Write the rows now, shape ``[B * agent_count, D]``."""
+        wide = rows.reshape(self.episodes.batch_size, self.agent_count, rows.shape[-1])
+        moment = self.episodes.moment
+        if moment.arrays is None:
+            wide[:] = agent_rows(moment.observation)
+        else:
+            fill_rows(moment.arrays.groups, moment.arrays.plant, wide)
 
 
 class RowAgentsVecEnv(VecEnv):
@@ -149,9 +158,14 @@ class RowAgentsVecEnv(VecEnv):
 
     def reset(self) -> Floats:
         """Start all episodes at once, each at a random part of its length; return all rows."""
+        rows = self._new_rows()
         for block in self._blocks:
             block.start(stagger=True)
-        return np.concatenate([block.observe() for block in self._blocks])
+            block.observe(rows[block.rows])
+        return rows
+
+    def _new_rows(self) -> Floats:
+        return np.empty((self.num_envs, len(ROW_FEATURES)), dtype=np.float32)
 
     def step_async(self, actions: np.ndarray) -> None:
         """Take the actions of the next step, one row per agent."""
@@ -159,25 +173,22 @@ class RowAgentsVecEnv(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Carry the step out; ended episodes are started again at once."""
-        rows, rewards, dones = [], [], []
+        rows = self._new_rows()
+        rewards = np.empty(self.num_envs, dtype=np.float32)
+        dones = np.empty(self.num_envs, dtype=bool)
         nothing: Info = {}
         infos: list[Info] = [nothing] * self.num_envs
         self._step_count += 1
         for block in self._blocks:
-            reward, gains, over = block.step(self._actions[block.rows])
+            reward, over = block.step(self._actions[block.rows], rewards[block.rows])
             self._note(block.episodes.layout.name, reward)
-            rewards.append(gains.ravel())
-            dones.append(np.repeat(over, block.agent_count))
+            dones[block.rows] = np.repeat(over, block.agent_count)
+            block.observe(rows[block.rows])
             if over.any():
-                _finish(block, over, infos)
+                _finish(block, over, rows[block.rows], infos)
                 block.start(over)
-            rows.append(block.observe())
-        return (
-            np.concatenate(rows),
-            np.concatenate(rewards).astype(np.float32),
-            np.concatenate(dones),
-            infos,
-        )
+                block.observe(rows[block.rows])
+        return rows, rewards, dones, infos
 
     def _note(self, site: str, reward: Reward) -> None:
         """Add up the terms of a step for :meth:`take_metrics`."""
@@ -224,9 +235,9 @@ class RowAgentsVecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
-def _finish(block: _Block, over: BoolArray, infos: list[Info]) -> None:
+def _finish(block: _Block, over: BoolArray, rows: Floats, infos: list[Info]) -> None:
     """Tell stable-baselines3 of rows whose episode was cut off: the last row, and the gain."""
-    last = block.observe().reshape(len(over), block.agent_count, -1)
+    last = rows.reshape(len(over), block.agent_count, -1).copy()
     for b in np.flatnonzero(over).tolist():
         first = block.rows.start + b * block.agent_count
         for a in range(block.agent_count):

@@ -6,10 +6,11 @@ import gymnasium
 from gymnasium import Space
 
 from coolcap_envs.contract.telemetry import FloatArray
-from coolcap_envs.episode import Episodes, EpisodeSettings, Step
+from coolcap_envs.episode import Episodes, EpisodeSettings
 from coolcap_envs.gym.options import with_options
 from coolcap_envs.gym.render import RENDER_MODES, Frame, checked_mode, picture_of
 from coolcap_envs.gym.spaces import Floats, action_space, observation_space, to_action, to_arrays
+from coolcap_envs.moment import Step
 from coolcap_envs.reward import Weights
 from coolcap_envs.site import load_site
 
@@ -21,8 +22,7 @@ def step_infos(step: Step) -> dict[str, Any]:
     return {
         **{f"reward_{name}": value for name, value in step.reward.terms.items()},
         "costs": step.reward.costs,
-        "shielded_count": (step.shielded.group_reasons != 0).sum(axis=-1)
-        + (step.shielded.plant_reasons != 0).sum(axis=-1),
+        "shielded_count": step.shielded_count,
     }
 
 
@@ -117,5 +117,5 @@ class DataCenterEnv(gymnasium.Env[Arrays, Floats]):
         return picture_of(self.episodes, 0) if self.render_mode else None
 
     def _observation(self) -> Arrays:
-        arrays = to_arrays(self.episodes.moment.observation)
+        arrays = to_arrays(self.episodes.moment)
         return {key: value[0] for key, value in arrays.items()}

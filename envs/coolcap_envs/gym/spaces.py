@@ -12,11 +12,10 @@ from coolcap_envs.contract.observation import (
     GROUP_FEATURES,
     PLANT_FEATURES,
     Feature,
-    Observation,
     action_mask,
-    split_rows,
 )
 from coolcap_envs.contract.telemetry import FloatArray
+from coolcap_envs.moment import Moment
 
 Floats = NDArray[np.float32]
 
@@ -40,8 +39,11 @@ def action_space(layout: Layout) -> spaces.Box:
     return spaces.Box(-1.0, 1.0, (int(action_mask(layout).sum()),), dtype=np.float32)
 
 
-def to_arrays(observation: Observation) -> dict[str, Floats]:
-    """Return an observation as a member of :func:`observation_space`, batch axes kept."""
+def to_arrays(moment: Moment) -> dict[str, Floats]:
+    """Return what is observed as a member of :func:`observation_space`, batch axes kept."""
+    if moment.arrays is not None:
+        return {"groups": moment.arrays.groups, "plant": moment.arrays.plant}
+    observation = moment.observation
     return {
         "groups": observation.groups.astype(np.float32),
         "plant": observation.plant.astype(np.float32),
@@ -50,10 +52,11 @@ def to_arrays(observation: Observation) -> dict[str, Floats]:
 
 def to_action(flat: NDArray[Any], layout: Layout) -> Action:
     """Return the action that a member of :func:`action_space` stands for, batch axes kept."""
-    mask = action_mask(layout) > 0.0
-    wide = np.zeros((*flat.shape[:-1], *mask.shape), dtype=np.float32)
-    wide[..., mask] = flat
-    return split_rows(wide)
+    groups, levers = layout.group_count, np.flatnonzero(layout.plant_levers)
+    action = Action.neutral(*flat.shape[:-1], groups)
+    action.groups[..., 0] = flat[..., :groups]
+    action.plant[..., levers] = flat[..., groups:]
+    return action
 
 
 def to_flat(action: Action, layout: Layout) -> Floats:

@@ -45,6 +45,7 @@ class DataCenterVectorEnv(VectorEnv[Arrays, NDArray[np.float32], NDArray[Any]]):
         site: Name of a shipped site or path of a ``.toml`` file.
         render_mode: ``rgb_array`` for pictures of the halls, one per member, or None.
         weights: Of corrections and costs in the reward.
+        threads: Threads that share the members; results are the same bit for bit.
         **settings: Fields of ``EpisodeSettings`` for every episode.
     """
 
@@ -61,10 +62,13 @@ class DataCenterVectorEnv(VectorEnv[Arrays, NDArray[np.float32], NDArray[Any]]):
         *,
         render_mode: str | None = None,
         weights: Weights = Weights(),  # noqa: B008  frozen
+        threads: int = 1,
         **settings: Any,  # noqa: ANN401
     ) -> None:
         self.settings = with_options(EpisodeSettings(), settings)
-        self.episodes = Episodes(load_site(site), batch_size=num_envs, weights=weights)
+        self.episodes = Episodes(
+            load_site(site), batch_size=num_envs, weights=weights, threads=threads
+        )
         self.num_envs = num_envs
         self.render_mode = checked_mode(render_mode)
         self.single_observation_space = observation_space(self.episodes.layout)
@@ -91,7 +95,7 @@ class DataCenterVectorEnv(VectorEnv[Arrays, NDArray[np.float32], NDArray[Any]]):
                 self._random[i] = seeding.np_random(member_seed)[0]
         settings = with_options(self.settings, rest)
         self.episodes.start(self._random, where=where, settings=settings)
-        return to_arrays(self.episodes.moment.observation), {}
+        return to_arrays(self.episodes.moment), {}
 
     def step(
         self, actions: NDArray[np.float32]
@@ -103,7 +107,7 @@ class DataCenterVectorEnv(VectorEnv[Arrays, NDArray[np.float32], NDArray[Any]]):
         if over.any():
             told |= self._final(infos, over)
             self.episodes.start(self._random, where=over, settings=self.settings)
-        arrays = to_arrays(self.episodes.moment.observation)
+        arrays = to_arrays(self.episodes.moment)
         return arrays, step.reward.total, np.zeros_like(over), over, told
 
     def render(self) -> tuple[Frame, ...] | None:
@@ -113,7 +117,7 @@ class DataCenterVectorEnv(VectorEnv[Arrays, NDArray[np.float32], NDArray[Any]]):
         return tuple(picture_of(self.episodes, i) for i in range(self.num_envs))
 
     def _final(self, infos: Infos, over: BoolArray) -> Infos:
-        last = to_arrays(self.episodes.moment.observation)
+        last = to_arrays(self.episodes.moment)
         final = np.full(self.num_envs, None, dtype=object)
         for i in np.flatnonzero(over):
             final[i] = {key: value[i] for key, value in last.items()}

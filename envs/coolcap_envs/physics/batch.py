@@ -40,17 +40,39 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Records:  # noqa: ANN40
     return zeros
 
 
-def members_of(readings: Records) -> NDArray[np.float64]:
-    """Return readings in lanes as ``[tiles * LANES, …, columns]``: a view."""
-    columns = len(readings.dtype.names or ())
-    values = readings.reshape(-1).view(np.float64).reshape(*readings.shape, columns, LANES)
-    lanes_first = np.moveaxis(values, -1, 1)
-    return lanes_first.reshape(-1, *lanes_first.shape[2:])
-
-
 def _words(array: Records) -> NDArray[np.uint64]:
     """Return an array of a batch as words, ``[tiles, words of a plant, LANES]``."""
     return array.reshape(-1).view(np.uint64).reshape(array.shape[0], -1, LANES)
+
+
+def get_field(table: Records, name: str, size: int) -> NDArray[Any]:
+    """Return a field of the first ``size`` plants of a table: ``[size]`` or ``[size, N]``."""
+    field = np.moveaxis(table[name], -1, 1)
+    values: NDArray[Any] = field.reshape(-1, *field.shape[2:])[:size].copy()
+    return values
+
+
+def set_field(table: Records, name: str, values: ArrayLike, size: int) -> None:
+    """Write a field of the first ``size`` plants of a table; the last one's goes to the rest."""
+    field = table[name]
+    rest = field.shape[1:-1]
+    wide = np.empty((field.shape[0] * LANES, *rest))
+    wide[:size] = values
+    wide[size:] = wide[size - 1]
+    field[...] = np.moveaxis(wide.reshape(-1, LANES, *rest), 1, -1)
+
+
+def get_members(table: Records, size: int) -> NDArray[Any]:
+    """Return all fields of the first ``size`` plants: ``[size, fields]``, ``[size, N, fields]``.
+
+    All fields of the table must be of one type.
+    """
+    names = table.dtype.names or ()
+    kind = table.dtype[names[0]].base
+    values = table.reshape(-1).view(kind).reshape(*table.shape, len(names), LANES)
+    lanes_first = np.moveaxis(values, -1, 1)
+    members: NDArray[Any] = lanes_first.reshape(-1, *lanes_first.shape[2:])[:size].copy()
+    return members
 
 
 class Batch(NamedTuple):
@@ -165,18 +187,11 @@ class Batch(NamedTuple):
 
     def get(self, table: str, name: str) -> NDArray[Any]:
         """Return a field of every plant, shape ``[B]``, or of its groups, ``[B, N]``: a copy."""
-        field = np.moveaxis(getattr(self, table)[name], -1, 1)
-        values: NDArray[Any] = field.reshape(-1, *field.shape[2:])[: self.size].copy()
-        return values
+        return get_field(getattr(self, table), name, self.size)
 
     def set(self, table: str, name: str, values: ArrayLike) -> None:
         """Write a field of every plant, ``[B]``, or of its groups, ``[B, N]``."""
-        field = getattr(self, table)[name]
-        tiles, rest = field.shape[0], field.shape[1:-1]
-        wide = np.empty((tiles * LANES, *rest))
-        wide[: self.size] = values
-        wide[self.size :] = wide[self.size - 1]
-        field[...] = np.moveaxis(wide.reshape(tiles, LANES, *rest), 1, -1)
+        set_field(getattr(self, table), name, values, self.size)
 
     def put_member(self, b: int, table: str, records: Records) -> None:
         """Make a table of plant ``b`` what ``records``, which are not in lanes, say."""

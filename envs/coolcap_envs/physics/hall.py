@@ -6,7 +6,7 @@ runs in changes a bit of the result. Every step closes the energy balance over a
 stores: electricity in = heat to the atmosphere + change of stored heat.
 """
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numba
 import numpy as np
@@ -19,6 +19,9 @@ from coolcap_envs.physics.jit import is_compiled, kernel, law, parallel_kernel
 from coolcap_envs.physics.lanes import LANES, any_lane, lanes_of, maximum
 from coolcap_envs.physics.rack import supply_shortage_ratio
 from coolcap_envs.physics.records import SUBSTEP_S, Record
+
+Tables = TypeVar("Tables", bound=Any)
+"""A tuple of named arrays such as ``Batch``."""
 
 YEAR_START_S: Final = 1_735_689_600.0
 """First row of hourly series: 2025-01-01 00:00 UTC, seconds since 1970. Years have 8760 hours."""
@@ -287,8 +290,8 @@ def _advance_parallel(batch: Batch, substeps: int) -> None:
         advance_tile(batch=batch, t=t, substeps=substeps)
 
 
-def readable(batch: Batch) -> Batch:
-    """Return ``batch`` as kernels need it: with named fields when run uncompiled to debug."""
+def readable(batch: Tables) -> Tables:
+    """Return tables as kernels need them: with named fields when run uncompiled to debug."""
     if is_compiled():
         return batch
     named: dict[str, Any] = {
@@ -296,7 +299,8 @@ def readable(batch: Batch) -> Batch:
         for name, value in batch._asdict().items()
         if isinstance(value, np.ndarray) and value.dtype.names
     }
-    return batch._replace(**named)
+    result: Tables = batch._replace(**named)
+    return result
 
 
 def settle(batch: Batch) -> None:

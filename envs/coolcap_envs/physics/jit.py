@@ -1,7 +1,7 @@
 """Compilation of the physics: what every law and kernel is decorated with.
 
 Numba's cache of a kernel does not notice that a law it calls was edited: a cached kernel went on
-computing the old law. So the cache lives in a folder named after the hash of all physics sources.
+computing the old law. So the cache lives in a folder named after the hash of all their sources.
 Laws are plain functions called with keywords; Numba cannot compile calls of functions whose
 parameters are keyword-only, which is why they lack the ``*``.
 """
@@ -18,14 +18,28 @@ from numba.core import config
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-_SOURCES: Final = Path(__file__).parent
+_PACKAGE: Final = Path(__file__).parent.parent
+_SOURCES: Final = tuple(_PACKAGE / name for name in ("physics", "compiled"))
+_MODULES: Final = (
+    *(f"contract/{name}.py" for name in ("action", "elementwise", "levers", "observation")),
+    "contract/signals.py",
+    *(f"safety/{name}.py" for name in ("budget", "budget_tree", "coolant", "shield")),
+    *(f"safety/{name}.py" for name in ("trim_respond", "worth")),
+    "reward.py",
+    "weather.py",
+    "workload/demand.py",
+)
+"""What kernels are compiled from beside the folders: rule, shield, encoder and reward."""
 _CONFIG: Final = cast("Any", config)
 
 
-def source_hash(folder: Path = _SOURCES) -> str:
-    """Return a hash over the text of all Python files of ``folder``."""
+def source_hash(*folders: Path) -> str:
+    """Return a hash over the text of all Python files of ``folders``; by default all sources."""
+    files = [path for folder in folders or _SOURCES for path in sorted(folder.glob("*.py"))]
+    if not folders:
+        files += [_PACKAGE / name for name in _MODULES]
     digest = hashlib.sha1(usedforsecurity=False)
-    for path in sorted(folder.glob("*.py")):
+    for path in files:
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

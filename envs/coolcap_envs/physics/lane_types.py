@@ -7,7 +7,8 @@ record fields and the size of a group's law stopped it, and the result was 7 tim
 """
 
 # Numba's own types are declared in part only, those for extensions hardly at all.
-# mypy: disable-error-code="misc, no-untyped-call, untyped-decorator"
+# mypy: disable-error-code="attr-defined, import-untyped, misc, no-untyped-call, override"
+# mypy: enable-error-code="ignore-without-code"
 # pyright: basic
 
 import operator
@@ -68,7 +69,10 @@ class WordLanes(_Numbers):
 
 
 class MaskLanes(types.Type):
-    """A truth value per lane."""
+    """A truth value per lane; a single one counts as the same in every lane."""
+
+    def can_convert_from(self, typingctx: Any, other: Any) -> Any:  # noqa: ANN401, D102
+        return Conversion.safe if isinstance(other, types.Boolean) else None
 
 
 class RowType(types.Type):
@@ -120,6 +124,11 @@ def _integer_to_lanes(context: Any, builder: Any, fromty: Any, toty: Any, value:
     return _in_every_lane(builder, context.cast(builder, value, fromty, types.uint64), _WORDS)
 
 
+@lower_cast(types.Boolean, MaskLanes)
+def _truth_to_lanes(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) -> Any:  # noqa: ANN401
+    return _in_every_lane(builder, value, _MASK)
+
+
 def _operator(of: Any, *, kind: Any, gives: Any, emit: Emit, arity: int = 2) -> None:  # noqa: ANN401
     """Let operator ``of`` take lanes of ``kind``, mixed with numbers, and give ``gives``."""
 
@@ -127,7 +136,8 @@ def _operator(of: Any, *, kind: Any, gives: Any, emit: Emit, arity: int = 2) -> 
         key = of
 
         def generic(self, args: Any, kws: Any) -> Any:  # noqa: ANN401
-            fits = all(a == kind or isinstance(a, types.Number) for a in args)
+            single = types.Boolean if kind == MASK else types.Number
+            fits = all(a == kind or isinstance(a, single) for a in args)
             if len(args) == arity and kind in args and fits:
                 return signature(gives, *[kind] * arity)
             return None
@@ -188,6 +198,12 @@ for _of, _name in (
     (operator.rshift, "lshr"),
 ):
     _operator(_of, kind=WORDS, gives=WORDS, emit=_instruction(_name))
+_operator(
+    operator.ne,
+    kind=WORDS,
+    gives=MASK,
+    emit=lambda builder, a, b: builder.icmp_unsigned("!=", a, b),
+)
 
 
 def _field(row: Any, name: str) -> Any:  # noqa: ANN401
@@ -220,6 +236,47 @@ def _write_field(context: Any, builder: Any, sig: Any, args: Any, name: str) -> 
     builder.store(value, _address(builder, row, args[0], name), align=_ALIGN)
 
 
+class _AnyPlace(AbstractTemplate):
+    """Rows by place: ``row[k]`` is the field number k."""
+
+    def generic(self, args: Any, kws: Any) -> Any:  # noqa: ANN401
+        if isinstance(args[0], RowType) and isinstance(args[1], types.Integer):
+            kinds = {_field(args[0], name) for name in args[0].record.fields}
+            (kind,) = kinds  # places tell apart fields of one kind only
+            if self.key is operator.getitem:
+                return signature(kind, args[0], types.intp)
+            return signature(types.none, args[0], types.intp, kind)
+        return None
+
+
+@infer_global(operator.getitem)
+class _ReadPlace(_AnyPlace):
+    key = operator.getitem
+
+
+@infer_global(operator.setitem)
+class _WritePlace(_AnyPlace):
+    key = operator.setitem
+
+
+def _place(builder: Any, row: Any, start: Any, place: Any) -> Any:  # noqa: ANN401
+    width = ir.Constant(ir.IntType(64), 8 * LANES)
+    vector = _VECTORS[_field(row, next(iter(row.record.fields)))]
+    offset = builder.mul(place, width)
+    return builder.bitcast(cgutils.pointer_add(builder, start, offset), vector.as_pointer())
+
+
+@lower_builtin(operator.getitem, RowType, types.Integer)
+def _read_place(context: Any, builder: Any, sig: Any, args: Any) -> Any:  # noqa: ANN401
+    return builder.load(_place(builder, sig.args[0], args[0], args[1]), align=_ALIGN)
+
+
+@lower_builtin(operator.setitem, RowType, types.Integer, types.Any)
+def _write_place(context: Any, builder: Any, sig: Any, args: Any) -> Any:  # noqa: ANN401
+    builder.store(args[2], _place(builder, sig.args[0], args[0], args[1]), align=_ALIGN)
+    return context.get_dummy_value()
+
+
 @intrinsic
 def row_of(typingctx: Any, record: Any) -> Any:  # noqa: ANN401
     """Return the row over a record of a structured array."""
@@ -231,10 +288,20 @@ def row_of(typingctx: Any, record: Any) -> Any:  # noqa: ANN401
 
 
 @intrinsic
+def select_words(typingctx: Any, mask: Any, one: Any, other: Any) -> Any:  # noqa: ANN401
+    """Return :func:`select` of words, of which both may be single numbers."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:  # noqa: ANN401
+        return builder.select(*args)
+
+    return WORDS(MASK, WORDS, WORDS), emit
+
+
+@intrinsic
 def select(typingctx: Any, mask: Any, one: Any, other: Any) -> Any:  # noqa: ANN401
     """Return ``one`` in lanes where ``mask`` holds and ``other`` elsewhere."""
-    kind = one if one in _VECTORS else other
-    kind = kind if kind in _VECTORS else FLOATS
+    kinds = [kind for kind in (one, other) if kind in _VECTORS]
+    kind = kinds[0] if kinds else FLOATS
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:  # noqa: ANN401
         return builder.select(*args)

@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 from numba.extending import overload
 
+from coolcap_envs.contract.elementwise import absolute, floor, negated, where
 from coolcap_envs.physics import lane_types
 from coolcap_envs.physics.lane_types import FLOATS, LANES, MASK, WORDS
 
@@ -57,6 +58,12 @@ class _PlainRow:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return self._record[name].copy()
 
+    def __getitem__(self, place: int) -> Any:  # noqa: ANN401
+        return self._record[place].copy()
+
+    def __setitem__(self, place: int, value: Any) -> None:  # noqa: ANN401
+        self._record[place] = value
+
     def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401
         self._record[name] = value
 
@@ -71,14 +78,9 @@ def _lanes_of(record: Any) -> Any:  # noqa: ANN401
     return lambda record: lane_types.row_of(record)
 
 
-def where(condition: bool, one: Any, other: Any) -> Any:  # noqa: ANN401
-    """Return ``one`` where the condition holds and ``other`` elsewhere."""
-    return np.where(condition, one, other)
-
-
 @_compiled(where)
 def _where(condition: Any, one: Any, other: Any) -> Any:  # noqa: ANN401
-    if condition == MASK:
+    if condition == MASK or one in (FLOATS, MASK) or other in (FLOATS, MASK):
         return lambda condition, one, other: lane_types.select(condition, one, other)
     return lambda condition, one, other: one if condition else other
 
@@ -101,11 +103,6 @@ def maximum(one: float, other: float) -> Any:  # noqa: ANN401
 @_compiled(maximum)
 def _maximum(one: Any, other: Any) -> Any:  # noqa: ANN401
     return lambda one, other: where(one > other, one, other)
-
-
-def negated(condition: bool) -> Any:  # noqa: ANN401
-    """Return where the condition does not hold."""
-    return np.logical_not(condition)
 
 
 @_compiled(negated)
@@ -139,21 +136,11 @@ def _sqrt(value: Any) -> Any:  # noqa: ANN401
     return lambda value: math.sqrt(value)
 
 
-def absolute(value: float) -> Any:  # noqa: ANN401
-    """Return the absolute value."""
-    return np.abs(value)
-
-
 @_compiled(absolute)
 def _absolute(value: Any) -> Any:  # noqa: ANN401
     if value == FLOATS:
         return lambda value: lane_types.size(value)
     return lambda value: abs(value)
-
-
-def floor(value: float) -> Any:  # noqa: ANN401
-    """Return the next whole number below, as a float."""
-    return np.floor(value)
 
 
 @_compiled(floor)

@@ -94,7 +94,7 @@ _NOT_FINITE: Final = int(Reason.NOT_FINITE)
 _RANGE: Final = int(Reason.RANGE)
 _SLEW: Final = int(Reason.SLEW)
 _STALE: Final = int(Reason.STALE)
-_GPU_TEMP: Final = int(Reason.GPU_TEMP)
+GPU_TEMP_BIT: Final = int(Reason.GPU_TEMP)
 _INLET_TEMP: Final = int(Reason.INLET_TEMP)
 _BUDGET: Final = int(Reason.BUDGET)
 _BUDGET_TOO_SMALL: Final = int(Reason.BUDGET_TOO_SMALL)
@@ -182,8 +182,8 @@ def cap_below_limits_w(
     cap_w, reasons = _at_most(cap_w, reasons, high_w, _RANGE, always)
     cap_w, reasons = _at_most(cap_w, reasons, now_w, _STALE, negated(is_known))
     cut_w = now_w - CAP_CUT_RATIO * high_w
-    cap_w, reasons = _at_most(cap_w, reasons, now_w, _GPU_TEMP, gpu_margin_k < GPU_TEMP_HOLD_K)
-    cap_w, reasons = _at_most(cap_w, reasons, cut_w, _GPU_TEMP, gpu_margin_k < 0.0)
+    cap_w, reasons = _at_most(cap_w, reasons, now_w, GPU_TEMP_BIT, gpu_margin_k < GPU_TEMP_HOLD_K)
+    cap_w, reasons = _at_most(cap_w, reasons, cut_w, GPU_TEMP_BIT, gpu_margin_k < 0.0)
     cap_w, reasons = _at_most(cap_w, reasons, now_w, _INLET_TEMP, over_k > 0.0)
     cap_w, reasons = _at_most(cap_w, reasons, cut_w, _INLET_TEMP, over_k > EMERGENCY_K)
     cap_w, reasons = _at_most(cap_w, reasons, now_w + rise_w, _SLEW, always)
@@ -389,4 +389,4 @@ def _project_plant(
         least_bit=least_bits,
         is_least_known=least_known,
     )
-    return value, flagged(reasons, is_colder, _GPU_TEMP)
+    return value, flagged(reasons, is_colder, GPU_TEMP_BIT)

@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coolcap_envs.contract.telemetry import FloatArray
 from coolcap_envs.physics.batch import Batch
@@ -81,6 +82,16 @@ class DemandFeed:
         batch.set("group_inputs", "demand_ratio", self._demand[self._members, at])
         batch.set("group_inputs", "work_class", self._classes[self._members, at])
         return int((SUBSTEPS_PER_DEMAND - self._substep % SUBSTEPS_PER_DEMAND).min())
+
+    @property
+    def is_at_a_step(self) -> bool:
+        """Return whether a new demand begins now for every plant."""
+        return not (self._substep % SUBSTEPS_PER_DEMAND).any()
+
+    def now(self) -> tuple[FloatArray, NDArray[np.int8], NDArray[np.int64]]:
+        """Return the blocks of demand and classes, ``[B, steps, N]``, and the place of now."""
+        at = (self._substep % _BLOCK_SUBSTEPS) // SUBSTEPS_PER_DEMAND
+        return self._demand, self._classes, at
 
     def pace(self, batch: Batch) -> FloatArray | None:
         """Return the highest work rate of each group, that of its job's slowest, ``[B, N]``.
