@@ -16,6 +16,8 @@ TRIP_RISE_K_PER_S = 4.0
 IT_POWER_W = 20_000.0
 DEW_POINT_C = 20.0
 WET_BULB_C = 15.0
+ROUNDING = 1e-5
+"""A device that goes from our 32-bit number to its own program's 64-bit one has not moved."""
 INLET = "inlet_temp_max_c"
 SIGNALS = (
     "supply_air_temp_c",
@@ -85,7 +87,7 @@ class CampaignHall:
         with self._lock:
             signal = MEASURED[lever]
             self._runs[signal] = (self._now_s(), self._truth(signal), value)
-            if self.now[lever] != value:
+            if abs(self.now[lever] - value) > ROUNDING:
                 self.followed.append(Followed(self._now_s(), lever, value))
             self.now[lever] = value
 
