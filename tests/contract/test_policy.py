@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ def observation(*shape: int) -> Observation:
 def change_golden(folder: Path, **changes: Callable[[np.ndarray], np.ndarray]) -> None:
     with np.load(folder / "golden.npz") as file:
         golden = dict(file)
-    np.savez(folder / "golden.npz", **{k: changes.get(k, np.copy)(v) for k, v in golden.items()})
+    arrays: dict[str, Any] = {k: changes.get(k, np.copy)(v) for k, v in golden.items()}
+    np.savez(folder / "golden.npz", **arrays)
 
 
 def test_a_bundle_acts_on_any_number_of_groups_and_any_batch(tmp_path: Path) -> None:

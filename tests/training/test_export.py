@@ -68,7 +68,7 @@ def test_graph_takes_any_number_of_rows() -> None:
 
     for count in (1, 5, 1251):
         rows = probe_rows(seed=count, count=count)[:count]
-        got = session.run(None, {"rows": rows})[0]
+        got = np.asarray(session.run(None, {"rows": rows})[0])
         assert np.abs(got - outputs(policy, novelty, rows)[0]).max() < 1e-5
 
 

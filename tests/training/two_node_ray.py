@@ -1,12 +1,13 @@
 """Start a Ray cluster of two nodes, run trials on it and say what came out."""
 
 import sys
+from typing import Any
 
 from ray.cluster_utils import Cluster
 
 from coolcap_training.trials import run_trials
 
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
 cluster.add_node(num_cpus=1)
 cluster.wait_for_nodes()
 nodes = len(cluster.list_all_nodes())

@@ -17,7 +17,7 @@ from coolcap_envs.contract.errors import CoolcapError
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_ONE_THREAD = dict.fromkeys(
+_ONE_THREAD: dict[str, str] = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
 """A trial is one thread; several beside each other would wait for one another otherwise."""

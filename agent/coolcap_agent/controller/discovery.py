@@ -155,8 +155,9 @@ class FromKubernetes:
             name = endpoint.get("nodeName", "")
             # Absent conditions count as ready, as the API asks of its clients.
             ready = endpoint.get("conditions", {}).get("ready")
-            if name in self._nodes and ready is not False and endpoint.get("addresses"):
-                address = Address(host=endpoint["addresses"][0], port=source.port)
+            addresses = endpoint.get("addresses")
+            if name in self._nodes and ready is not False and addresses:
+                address = Address(host=addresses[0], port=source.port)
                 found[name] = _node(name, address)
         return list(found.values())
 

@@ -5,6 +5,9 @@ The functions stay what they are, plain NumPy, in packages that do not know Numb
 with the same answer to NaN; all others compile from their own source.
 """
 
+# Numba's interface for extensions is not typed as it is meant to be used.
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 # mypy: disable-error-code="arg-type, call-arg, untyped-decorator"
 
 from typing import Any, Final

@@ -67,7 +67,9 @@ def get_members(table: Records, size: int) -> NDArray[Any]:
 
     All fields of the table must be of one type.
     """
-    names = table.dtype.names or ()
+    names = table.dtype.names
+    if names is None:
+        raise TypeError(f"a table of records is needed, got {table.dtype}")
     kind = table.dtype[names[0]].base
     values = table.reshape(-1).view(kind).reshape(*table.shape, len(names), LANES)
     lanes_first = np.moveaxis(values, -1, 1)

@@ -8,8 +8,10 @@ record fields and the size of a group's law stopped it, and the result was 7 tim
 
 # Numba's own types are declared in part only, those for extensions hardly at all.
 # mypy: disable-error-code="attr-defined, import-untyped, misc, no-untyped-call, override"
+# mypy: allow-untyped-decorators
 # mypy: enable-error-code="ignore-without-code"
 # pyright: basic
+# pyright: reportPrivateImportUsage=false, reportOptionalCall=false, reportAttributeAccessIssue=false
 
 import operator
 from collections.abc import Callable

@@ -12,6 +12,9 @@ join with ``&``, ``|`` and :func:`negated`. A side that is not chosen may hold i
 Arithmetic is the same in every lane: plant i gets the same bits whatever stands beside it.
 """
 
+# Numba's interface for extensions is not typed as it is meant to be used.
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 # Numba's declarations know neither overloads that give overloads nor calls of intrinsics.
 # mypy: disable-error-code="arg-type, call-arg, untyped-decorator"
 

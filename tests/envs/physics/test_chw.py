@@ -20,7 +20,8 @@ class Pipe:
 
     def __init__(self, temp_c: float) -> None:
         self.cells_c = np.full(CELLS, temp_c)
-        self.head, self.shift, self.fill_c = 0, 0.0, temp_c
+        self.head: int | np.signedinteger = 0
+        self.shift, self.fill_c = 0.0, temp_c
 
     def flow(self, cells: float, inlet_c: float) -> float:
         outlet_c = pipe_outlet_temp_c(
