@@ -114,6 +114,9 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
         sink=open_sink(config),
         leadership=election.leadership,
     )
+    reloader = Reloader(controller, after=controller.note_reload)
+    # Before anything is served: a hangup that finds no handler ends the process.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
     server = RpcServer(tls=tls)
     service = ControllerService(controller)
     server.add(
@@ -158,7 +161,8 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
             election.start(tasks, controller, tls=tls)
             if discoverer is not None:
                 tasks.create_task(discoverer.run())
-            _take_in_changes(controller, tasks, fleet.faults)
+            tasks.create_task(reloader.run())
+            _follow_events(controller, tasks, fleet.faults)
     finally:
         notify("STOPPING=1")
         await shown.aclose()
@@ -170,11 +174,8 @@ async def _serve(config: ControlConfig, tls: Tls) -> None:
         await asyncio.to_thread(scraped.close)
 
 
-def _take_in_changes(controller: Controller, tasks: asyncio.TaskGroup, faults: FaultLog) -> None:
-    """Reload on SIGHUP, and follow the events that ask for less power."""
-    reloader = Reloader(controller, after=controller.note_reload)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
-    tasks.create_task(reloader.run())
+def _follow_events(controller: Controller, tasks: asyncio.TaskGroup, faults: FaultLog) -> None:
+    """Follow the events that ask for less power."""
     asked = controller.config.demand_response
     sources: list[EventSource] = []
     if asked is not None and asked.file is not None:
