@@ -3,29 +3,14 @@
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from coolcap_envs.contract.errors import BundleError
 from coolcap_envs.contract.policy import PolicyBundle
 from coolcap_envs.contract.signature import SIGNATURE, sign
+from support.signing_keys import write_keys
 from support.tiny_bundle import write_tiny_bundle
-
-
-def write_keys(folder: Path, name: str) -> tuple[Path, Path]:
-    """Write a private and a public key; return their paths."""
-    key = ed25519.Ed25519PrivateKey.generate()
-    private, public = folder / f"{name}.key", folder / f"{name}.pub"
-    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    public.write_bytes(
-        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    )
-    return private, public
 
 
 @pytest.fixture

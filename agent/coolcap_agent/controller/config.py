@@ -126,6 +126,7 @@ class ControlConfig:
         discovery: Where agents are found; None: all are named.
         demand_response: Who outside may ask for less power; None: nobody.
         policy: Folder of the bundle, or None for the rule.
+        policy_key: Public key the bundle must be signed with; None takes any.
         loop: How the loop runs.
         server: Where operators reach it, and its identity towards them and the agents.
         telemetry: Where telemetry is logged.
@@ -145,6 +146,7 @@ class ControlConfig:
     discovery: DiscoveryConfig | None
     demand_response: DemandResponseConfig | None
     policy: Path | None
+    policy_key: Path | None
     loop: LoopConfig
     server: ServerConfig
     telemetry: TelemetryConfig
@@ -273,6 +275,7 @@ def read_control_config(path: Path) -> ControlConfig:
             agents = with_absent(agents, site[0])
         name = root.take_str("name", default="control")
         policy = root.take_str("policy", default=RULE)
+        policy_key = root.take_str("policy_key", default="")
         state_dir = take_path(root, "state_dir", folder=folder)
         return ControlConfig(
             path=path,
@@ -284,6 +287,7 @@ def read_control_config(path: Path) -> ControlConfig:
             discovery=discovery,
             demand_response=read_demand_response_config(root, limits, folder=folder),
             policy=None if policy == RULE else folder / policy,
+            policy_key=folder / policy_key if policy_key else None,
             loop=_read_loop(root),
             server=read_server_config(root.take_table("server"), folder=folder),
             telemetry=_read_telemetry(
@@ -315,7 +319,7 @@ def check_control_config(path: Path) -> ControlConfig:
         problems += error.problems
     try:
         if config.policy is not None:
-            PolicyBundle.load(config.policy)
+            PolicyBundle.load(config.policy, public_key=config.policy_key)
         if config.telemetry.influx is not None:
             config.telemetry.influx.token()
         if config.console is not None:

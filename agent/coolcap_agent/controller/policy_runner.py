@@ -36,11 +36,15 @@ class LoadedPolicy:
     schema_hash: str = ""
 
 
-def load_policy(folder: Path | None) -> LoadedPolicy:
-    """Load a bundle, or the rule for None. Raises BundleError."""
+def load_policy(folder: Path | None, public_key: Path | None = None) -> LoadedPolicy:
+    """Load a bundle, signed with the key if one is given, or the rule for None.
+
+    Raises:
+        BundleError: If the bundle cannot be used.
+    """
     if folder is None:
         return LoadedPolicy(policy=RulePolicy(), name=RulePolicy.name)
-    bundle = PolicyBundle.load(folder)
+    bundle = PolicyBundle.load(folder, public_key=public_key)
     return LoadedPolicy(
         policy=bundle,
         name=bundle.name,

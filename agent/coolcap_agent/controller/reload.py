@@ -45,8 +45,9 @@ async def reload(controller: Reconfigurable) -> str:
     try:
         new = await asyncio.to_thread(read_control_config, old.path)
         _check_layout(old.layout, new.layout)
-        # A bundle is checked whole, by hash and recorded outputs, before it takes over.
-        loaded = await asyncio.to_thread(load_policy, new.policy)
+        # A bundle is checked whole, by hash and recorded outputs, before it takes over; and against
+        # the key of the start, for whoever changes a bundle must not choose who may have signed it.
+        loaded = await asyncio.to_thread(load_policy, new.policy, old.policy_key)
     except CoolcapError as error:
         raise ReloadError(f"{old.path} is not taken in, everything stays as it was: {error}") from (
             error

@@ -90,7 +90,7 @@ async def _run(config: ControlConfig, tls: Tls) -> None:
 
 async def _serve(config: ControlConfig, tls: Tls) -> None:
     # A refused bundle ends the start: nobody is to think that it decides.
-    loaded = await asyncio.to_thread(load_policy, config.policy)
+    loaded = await asyncio.to_thread(load_policy, config.policy, config.policy_key)
     # A simulated clock is a file that may not be there yet.
     clock = await open_patiently(lambda: asyncio.to_thread(config.clock))
     instance_id = secrets.token_hex(8)

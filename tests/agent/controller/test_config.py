@@ -12,6 +12,8 @@ from coolcap_agent.controller.config import (
 )
 from coolcap_agent.controller.modes import Mode
 from coolcap_envs.contract.errors import ConfigError
+from coolcap_envs.contract.signature import sign
+from support.signing_keys import write_keys
 from support.small_site import SMALL_SITE
 from support.tiny_bundle import write_tiny_bundle
 
@@ -169,6 +171,20 @@ def test_check_of_a_good_config_finds_nothing(tmp_path: Path) -> None:
     config = check_control_config(write(tmp_path, top='policy = "bundle"'))
 
     assert config.policy == tmp_path / "bundle"
+
+
+def test_check_refuses_a_bundle_that_the_holder_of_the_key_did_not_sign(tmp_path: Path) -> None:
+    make_pki(tmp_path / "pki", agents=["node-1"])
+    write_tiny_bundle(tmp_path / "bundle")
+    private, _ = write_keys(tmp_path, "ours")
+    path = write(tmp_path, top='policy = "bundle"\npolicy_key = "ours.pub"')
+
+    with pytest.raises(ConfigError) as caught:
+        check_control_config(path)
+    sign(tmp_path / "bundle", private_key=private)
+
+    assert "only bundles signed by the holder of" in "\n".join(caught.value.problems)
+    assert check_control_config(path).policy_key == tmp_path / "ours.pub"
 
 
 def test_shipped_example_is_a_valid_config() -> None:
