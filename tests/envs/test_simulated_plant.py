@@ -327,7 +327,7 @@ def test_without_a_choice_weathers_and_days_vary_and_start_at_local_midnight() -
     ("problem", "said"),
     [
         ({"seeds": [1, 2]}, "2 seeds for 3 plants"),
-        ({"seeds": [1, 2, 3], "randomise_ratio": 2.0}, "randomise_ratio is 2.0; 0 to 1"),
+        ({"seeds": [1, 2, 3], "randomise_ratio": 2.5}, "randomise_ratio is 2.5; 0 to 2"),
     ],
 )
 def test_a_wrong_reset_is_refused(problem: dict[str, object], said: str) -> None:

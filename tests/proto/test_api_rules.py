@@ -11,9 +11,15 @@ from google.protobuf.descriptor import (
     ServiceDescriptor,
 )
 
-from coolcap_proto.v1 import common_pb2, controller_pb2, node_agent_pb2, plant_agent_pb2
+from coolcap_proto.v1 import (
+    common_pb2,
+    controller_pb2,
+    node_agent_pb2,
+    node_relay_pb2,
+    plant_agent_pb2,
+)
 
-FILES = (common_pb2, controller_pb2, node_agent_pb2, plant_agent_pb2)
+FILES = (common_pb2, controller_pb2, node_agent_pb2, node_relay_pb2, plant_agent_pb2)
 PROTO = Path(__file__).parents[2] / "proto" / "coolcap_proto" / "v1"
 
 PLAIN_UNITS = ("_w", "_kwh", "_c", "_mhz", "_l", "_kg", "_usd", "_gpu_h", "_ratio")
@@ -38,9 +44,22 @@ UNIT_ELSEWHERE = {
     "coolcap.v1.DecisionStep.shielded",
     "coolcap.v1.DecisionStep.commanded",
     "coolcap.v1.DecisionStep.read_back",
+    "coolcap.v1.DecisionStep.in_force",
     "coolcap.v1.Feature.value",
+    "coolcap.v1.Influence.value",
+    "coolcap.v1.Influence.reference",
+    "coolcap.v1.Influence.effect",
+    "coolcap.v1.Effect.before",
+    "coolcap.v1.Effect.expected_max",
+    "coolcap.v1.Effect.after",
+    "coolcap.v1.OverrideStatus.value",
+    "coolcap.v1.SetOverrideRequest.value",
 }
-DIMENSIONLESS = {"coolcap.v1.MeterWindow.pue", "coolcap.v1.PolicyStatus.work_value"}
+DIMENSIONLESS = {
+    "coolcap.v1.MeterWindow.pue",
+    "coolcap.v1.PolicyStatus.work_value",
+    "coolcap.v1.Decision.novelty",
+}
 BANNED = re.compile(r"(^num_|_mw$|_kw$|_pct$|_percent$|_ms$|_j$|_wh$)")
 
 
@@ -153,7 +172,7 @@ def test_every_call_documents_its_role_and_whether_it_is_idempotent() -> None:
             assert "Idempotent" in plain or name == "Session", f"{path.name} {name}"
             found.append(name)
 
-    assert len(found) == 7 + 7 + 5
+    assert len(found) == 7 + 1 + 7 + 7
 
 
 def test_both_agents_speak_the_same_lease_protocol() -> None:

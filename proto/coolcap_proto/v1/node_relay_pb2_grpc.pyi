@@ -19,6 +19,15 @@ class NodeRelayStub:
     epochs, checks and restoring stay with each node agent, so that a relay that fails or is cut off
     costs what a cut cable would, the leases. A node is named by what its own certificate proved to
     the relay; a controller takes from a relay only what concerns nodes its config gives this relay.
+
+    Errors of the call (gRPC status, what the caller must do); those of what it passes on are the node
+    agents' own and arrive in their messages:
+
+      | condition                           | code                | the caller                      |
+      |-------------------------------------|---------------------|---------------------------------|
+      | certificate lacks the role          | PERMISSION_DENIED   | must not retry                  |
+      | no client certificate               | UNAVAILABLE         | fixes its TLS files             |
+      | relay stops or is cut off           | UNAVAILABLE         | retries with jittered back-off  |
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -33,6 +42,15 @@ class NodeRelayServicer(metaclass=_abc_1.ABCMeta):
     epochs, checks and restoring stay with each node agent, so that a relay that fails or is cut off
     costs what a cut cable would, the leases. A node is named by what its own certificate proved to
     the relay; a controller takes from a relay only what concerns nodes its config gives this relay.
+
+    Errors of the call (gRPC status, what the caller must do); those of what it passes on are the node
+    agents' own and arrive in their messages:
+
+      | condition                           | code                | the caller                      |
+      |-------------------------------------|---------------------|---------------------------------|
+      | certificate lacks the role          | PERMISSION_DENIED   | must not retry                  |
+      | no client certificate               | UNAVAILABLE         | fixes its TLS files             |
+      | relay stops or is cut off           | UNAVAILABLE         | retries with jittered back-off  |
     """
 
     @_abc_1.abstractmethod

@@ -9,9 +9,21 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from coolcap_agent.rpc.roles import METHOD_ROLES, Caller, Role, caller_of, refusal, role_uri
-from coolcap_proto.v1 import controller_pb2, node_agent_pb2, plant_agent_pb2
+from coolcap_proto.v1 import (
+    controller_pb2,
+    node_agent_pb2,
+    node_relay_pb2,
+    plant_agent_pb2,
+)
 
-SERVED = (controller_pb2, node_agent_pb2, plant_agent_pb2, health_pb2, reflection_pb2)
+SERVED = (
+    controller_pb2,
+    node_agent_pb2,
+    node_relay_pb2,
+    plant_agent_pb2,
+    health_pb2,
+    reflection_pb2,
+)
 
 
 class Call:

@@ -32,7 +32,7 @@ class Console:
     token: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """The console of a site that has been controlled for half an hour of its time."""
     what = dataclasses.replace(scenario(policy=shipped_policy()), speed=SPEED, console=True)
@@ -45,8 +45,9 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser; not for longer, because Playwright keeps an event loop running meanwhile."""
     expect.set_options(timeout=20_000)  # a machine that does other things, too
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:

@@ -59,7 +59,8 @@ def test_lowered_cap_says_why_without_documentation(open_page: Open, shoot: Shoo
     page.get_by_role("link", name="Now").click()
     page.locator(".group").first.click()
     sheet = page.get_by_role("dialog")
-    lowered = sheet.locator(".changes button", has_text=re.compile("budget", re.IGNORECASE))
+    changes = sheet.locator(".changes button", has=page.locator("b.down"))
+    lowered = changes.filter(has_text=re.compile("budget", re.IGNORECASE))
     lowered.last.click()
 
     expect(sheet.locator(".headline")).to_contain_text(re.compile(r"Lowered from \d+ W to \d+ W"))
